@@ -1,0 +1,363 @@
+"""`connect` and `Cache`: where everything is put together."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import dataclasses
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from raycache import errors
+from raycache.core.client import Client, Network, Steps, Wait, drive
+from raycache.core.codec import Codec
+from raycache.core.getters import identify
+from raycache.core.memory import usual_capacity
+from raycache.core.messages import (
+    Failed,
+    FindGroup,
+    GetOptions,
+    GroupSpec,
+    Refused,
+    Register,
+    ShardInfo,
+)
+from raycache.core.stats import Stats
+from raycache.errors import CacheUnavailable, InvalidOption, UnknownGroup
+from raycache.group import Group
+from raycache.inline import InlineNetwork
+from raycache.options import CacheOptions, Duration, Size, group_options, parse_size
+
+_UNSET: Any = type("_Unset", (), {"__repr__": lambda self: "not given"})()
+#: How often a process tells the shards what it did.
+REPORT_S = 1.0
+
+
+class Backend(Network, Protocol):
+    """Where a cache runs: a network, what waits for its futures, and what else differs between a cluster and inline."""
+
+    where: str  # for people
+
+    def wait(self, want: Wait) -> list[Any]: ...
+
+    def await_(self, want: Wait) -> Awaitable[list[Any]]: ...
+
+    def packed(self, spec: GroupSpec, getter: Callable[..., Any]) -> GroupSpec:
+        """The spec with the getter in it, as it travels; raises UnpicklableGetter."""
+        ...
+
+    def registered(self, spec: GroupSpec, getter: Callable[..., Any]) -> None:
+        """The directory has given the spec an id."""
+        ...
+
+    def ensure(self) -> None:
+        """Has this node's shards started where they are missing, and waits until they serve."""
+        ...
+
+    def close(self) -> None:
+        """This process lets go."""
+        ...
+
+    def destroy(self) -> None:
+        """The cache ends; after `close`."""
+        ...
+
+
+def connect(
+    name: str = "default",
+    *,
+    address: str | None = None,
+    capacity: Size | None = None,
+    shards_per_node: int | None = None,
+    max_loads: int | None = None,
+    clock: Callable[[], float] | None = None,
+) -> Cache:
+    """Joins the cache of this name in the Ray cluster, or makes it.
+
+    Args:
+        name: there may be several caches in one cluster.
+        address: of the Ray to join, as "host:port" or "auto". Without it the Ray that this process is in, else
+            RAY_ADDRESS, else a local one is started, which ends with this process. "inline": a cache of its own in
+            this process, without Ray.
+        capacity: bytes per shard, all groups together, like "2 GiB"; by default 1/8 of the node's shared memory.
+        shards_per_node: how many shards a node has; 1 by default.
+        max_loads: loader tasks that a shard has running at once; by default two per core of its node, 4 to 64.
+        clock: of an inline cache alone: what tells it the seconds, for tests of expiry.
+
+    The last four count for whoever makes the cache; who joins it later takes it as it is.
+
+    Raises:
+        CacheUnavailable: no Ray at the address, or the cache does not come up.
+        VersionMismatch: the cache was started by another version of raycache.
+        InvalidOption: an option that cannot be understood.
+    """
+    if not isinstance(name, str) or not name:
+        raise InvalidOption(f"name={name!r}: a cache's name is text, and not empty")
+
+    def options() -> CacheOptions:
+        return CacheOptions(
+            capacity_bytes=usual_capacity() if capacity is None else parse_size(capacity, "capacity"),
+            shards_per_node=1 if shards_per_node is None else shards_per_node,
+            max_loads=max_loads,
+        )
+
+    if address == "inline":
+        clock = clock or time.monotonic
+        return Cache(name, InlineNetwork(name, options(), Codec(), clock), Codec(), clock, made=True)
+    if clock is not None:
+        raise InvalidOption("clock= is for address='inline' alone; processes of a cluster share the machine's clock")
+    return _on_ray(name, address, options())
+
+
+#: Caches that this process has joined: shared memory may be opened only once in a process.
+_joined: dict[tuple[str, str, str], Cache] = {}
+_joining = threading.RLock()
+
+
+def _on_ray(name: str, address: str | None, options: CacheOptions | None, *, start: bool = True) -> Cache:
+    """The cache in a Ray cluster; without options it must be up."""
+    import ray
+
+    from raycache.cluster import deploy, loader, session
+    from raycache.cluster.router import RayNetwork
+
+    with _joining:
+        started = session.join(address, start=start)
+        context = ray.get_runtime_context()
+        key = (context.gcs_address, context.get_job_id(), name)
+        if (cache := _joined.get(key)) is not None and not cache.closed:
+            return cache
+        directory, made = deploy.directory(name, options)
+        network = RayNetwork(name, directory, ends_ray=started)
+        network.ensure()
+        cache = Cache(name, network, loader.codec(), time.monotonic, made=made)
+        _joined[key] = cache
+        return cache
+
+
+def join(name: str = "default", *, address: str | None = None) -> Cache:
+    """Joins a cache that is up, in a Ray that is running; starts neither. Raises CacheUnavailable."""
+    return _on_ray(name, address, None, start=False)
+
+
+def _reopen(cache: str, spec: GroupSpec) -> Group:
+    """A group that was pickled, in the process where it is unpickled."""
+    return connect(cache)._register(spec)
+
+
+class Cache:
+    """A named cache in a Ray cluster, as this process sees it. From `raycache.connect`.
+
+    As a context manager it ends what `connect` began: it destroys the cache if this process made it, else it only
+    lets go of it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: Backend,
+        codec: Codec,
+        clock: Callable[[], float],
+        *,
+        made: bool,
+    ) -> None:
+        self.name = name
+        self.closed = False
+        self._network, self._codec, self._clock = network, codec, clock
+        self._made = made
+        self._client = Client(network, clock)
+        self._groups: dict[int, Group] = {}
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._drive(self._client.refresh())
+        self._reporter = threading.Thread(target=self._report, name="raycache-report", daemon=True)
+        self._reporter.start()
+        atexit.register(self.close)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"{len(self._client.ring.members)} shards"
+        return f"<raycache.Cache {self.name!r} {self._network.where}, {state}, {len(self._groups)} groups here>"
+
+    def __enter__(self) -> Cache:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.destroy() if self._made else self.close()
+
+    # -------------------------------------------------------------------------------------------- groups
+
+    def group(
+        self,
+        name: str,
+        getter: Callable[[Any], Any] | None = _UNSET,
+        *,
+        batch_getter: Callable[[list[Any]], Any] | None = None,
+        capacity: Size | None = None,
+        ttl: Duration | None = None,
+        max_ttl: Duration | None = None,
+        ttl_jitter: float | None = None,
+        negative_ttl: Duration | None = None,
+        load_timeout: Duration | None = None,
+        batch_size: int | None = None,
+        near: Size | None = None,
+        replace: bool = False,
+    ) -> Group:
+        """Registers a group, or joins one that is registered with the same definition.
+
+        With nothing but a name it joins whatever group is registered.
+
+        Args:
+            getter: `getter(key)` returns the value of a key, plain or `async`; it raises NotFound for a key that does
+                not exist, and may return `Expiring(value, ttl=...)`. None: values come from `set` alone.
+            batch_getter: takes a list of keys instead, and returns a mapping, or a list in the same order.
+            capacity: bytes per shard; by default 64 MiB, or a quarter of the shard if that is less.
+            ttl: how long values live that name no ttl themselves; by default they do not expire.
+            max_ttl: no value lives longer, whatever it names.
+            ttl_jitter: share of a ttl, 0 up to 1, of which a random part is taken off it.
+            negative_ttl: how long a NotFound is remembered; by default not at all.
+            load_timeout: a getter that takes longer is ended; 10 minutes by default.
+            batch_size: keys in one call of a batch getter, at most; 256 by default.
+            near: bytes of values that each process keeps for itself; 32 MiB by default, 0 for none.
+            replace: put this definition in the place of another one; its entries are dropped.
+
+        Raises:
+            UnknownGroup: only a name was given, and no such group is registered.
+            GroupConflict: it is registered with another definition; the message names the difference.
+            CapacityError: its capacity does not fit beside the other groups.
+            UnpicklableGetter: the getter cannot travel; the message names what cannot.
+            InvalidOption: an option that cannot be understood.
+        """
+        if not isinstance(name, str) or not name:
+            raise InvalidOption(f"name={name!r}: a group's name is text, and not empty")
+        if getter not in (_UNSET, None) and batch_getter is not None:
+            raise InvalidOption("give a getter or a batch_getter, not both")
+        given = {"capacity": capacity, "ttl": ttl, "max_ttl": max_ttl, "ttl_jitter": ttl_jitter, "near": near}
+        given |= {"negative_ttl": negative_ttl, "load_timeout": load_timeout, "batch_size": batch_size}
+        if getter is _UNSET and batch_getter is None and not any(value is not None for value in given.values()):
+            return self._join_group(name)
+        load = batch_getter if batch_getter is not None else None if getter is _UNSET else getter
+        if load is not None and not callable(load):
+            raise InvalidOption(f"getter={load!r:.100} is not callable; give a function that takes a key")
+        options = group_options(self._ask(GetOptions()).capacity_bytes, **given)
+        spec = GroupSpec(id=0, name=name, options=options, batch=batch_getter is not None)
+        if load is None:
+            return self._register(spec, replace_=replace)
+        name_, code = identify(load)
+        spec = self._network.packed(dataclasses.replace(spec, getter_name=name_, getter_code=code), load)
+        return self._register(spec, load, replace_=replace)
+
+    def _join_group(self, name: str) -> Group:
+        spec = self._ask(FindGroup(name))
+        if spec is None:
+            known = ", ".join(map(repr, sorted(self._ask(FindGroup())))) or "none"
+            raise UnknownGroup(
+                f"no group {name!r} in the cache {self.name!r} (groups: {known}); register it with "
+                f"cache.group({name!r}, getter=...)"
+            )
+        return self._open(spec)
+
+    def _register(self, spec: GroupSpec, getter: Callable[..., Any] | None = None, *, replace_: bool = False) -> Group:
+        answer = self._ask(Register(spec, replace_))
+        if isinstance(answer, Refused):
+            raise getattr(errors, answer.error)(answer.message)
+        if getter is not None:
+            self._network.registered(answer, getter)
+        return self._open(answer)
+
+    def _open(self, spec: GroupSpec) -> Group:
+        with self._lock:
+            if spec.id not in self._groups:
+                self._groups[spec.id] = Group(
+                    spec, self._client, self._network, self._codec, self._clock, self._wake.set, self._group_elsewhere
+                )
+            return self._groups[spec.id]
+
+    def _group_elsewhere(self, spec: GroupSpec) -> tuple[Any, ...]:
+        """How a group is pickled."""
+        if self._network.where == "inline":
+            raise TypeError(
+                f"the group {spec.name!r} is of an inline cache, which other processes cannot reach; connect to a Ray "
+                f"instead of address='inline' to use it there"
+            )
+        return _reopen, (self.name, spec)
+
+    def groups(self) -> list[str]:
+        """The names of all groups that are registered, sorted."""
+        return sorted(self._ask(FindGroup()))
+
+    # ----------------------------------------------------------------------------------------- questions
+
+    def stats(self) -> Stats:
+        """Counters of all groups, over all shards and client processes."""
+        return sum(self.stats_by_group().values(), Stats())
+
+    def stats_by_group(self) -> dict[str, Stats]:
+        """Counters by the name of the group."""
+        self._report_all()
+        specs: dict[str, GroupSpec] = self._ask(FindGroup())
+        self._drive(self._client.refresh())
+        counts = self._drive(self._client.count())
+        return {name: counts.get(spec.id, Stats()) for name, spec in sorted(specs.items())}
+
+    def shards(self) -> list[ShardInfo]:
+        """One record for each shard, also for those that do not answer."""
+        self._check_open()
+        shards: list[ShardInfo] = self._drive(self._client.describe())
+        return shards
+
+    def _ask(self, message: Any) -> Any:
+        self._check_open()
+        (answer,) = self._network.wait(Wait([self._network.ask_directory(message)], 10.0))
+        if (answer is None and not isinstance(message, FindGroup)) or isinstance(answer, Failed):
+            raise CacheUnavailable(
+                f"the directory of the cache {self.name!r} does not answer ({answer or 'no answer within 10 s'}); "
+                f"`raycache status` tells more"
+            )
+        return answer
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise CacheUnavailable(f"the cache {self.name!r} is closed in this process; connect again")
+
+    # ----------------------------------------------------------------------------------------------- end
+
+    def close(self) -> None:
+        """This process lets go: counters are told, threads end, memory is let go. May be called again.
+
+        A Ray that `connect` started ends with this process's use of it, and the cache with that Ray.
+        """
+        with self._lock:
+            if self.closed:
+                return
+            self.closed = True
+        atexit.unregister(self.close)
+        self._wake.set()
+        self._reporter.join()
+        self._network.close()
+
+    def destroy(self) -> None:
+        """The cache itself ends, for all processes: no actor, no process, no file in shared memory is left."""
+        if not self.closed:
+            self.close()
+            self._network.destroy()
+
+    def _drive(self, steps: Steps[Any]) -> Any:
+        return drive(steps, self._network.wait)
+
+    def _report(self) -> None:
+        """Tells the shards every second what this process did; sees to it that its node has a shard."""
+        while not self.closed:
+            self._wake.wait(REPORT_S)
+            self._wake.clear()
+            self._report_all()
+            if not self._client.local.pages and not self.closed:
+                with contextlib.suppress(Exception):  # tried again in a second
+                    self._network.ensure()
+                    self._drive(self._client.refresh())
+
+    def _report_all(self) -> None:
+        for group in list(self._groups.values()):
+            with contextlib.suppress(Exception):  # told with the next report
+                group.report()

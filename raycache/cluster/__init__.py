@@ -1,0 +1,1 @@
+"""The cache on Ray: the only part of raycache that imports it."""

@@ -1,0 +1,90 @@
+"""Bringing a cache up in a Ray cluster, and joining one that is up."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import ray
+import ray.exceptions
+
+from raycache._version import __version__
+from raycache.cluster.directory import NAMESPACE, PATIENCE_S, DirectoryActor, directory_name
+from raycache.core.memory import sweep
+from raycache.errors import CacheUnavailable, VersionMismatch
+from raycache.options import CacheOptions
+
+#: How long connecting waits for the directory to be there.
+UP_S = 60.0
+
+
+def find_directory(cache: str) -> Any | None:
+    """The cache's directory, if the cache is up."""
+    try:
+        return ray.get_actor(directory_name(cache), NAMESPACE)
+    except ValueError:
+        return None
+
+
+def directory(cache: str, options: CacheOptions | None) -> tuple[Any, bool]:
+    """The cache's directory, made if need be, and whether it was made here.
+
+    Args:
+        options: of the cache, if it is made; None: it must be up.
+
+    Raises:
+        CacheUnavailable: it is not up, or does not come up.
+        VersionMismatch: it is of another version.
+    """
+    sweep()
+    deadline = time.monotonic() + UP_S
+    while True:
+        found, made = find_directory(cache), False
+        if found is None:
+            if options is None:
+                raise CacheUnavailable(
+                    f"no cache {cache!r} is up in this Ray; raycache.connect({cache!r}) in a program makes it"
+                )
+            found, made = _make_directory(cache, options), True
+        try:
+            hello = ray.get(found.hello.remote(), timeout=UP_S)
+        except ray.exceptions.RayError as error:  # on its way down, or lost a race to be made
+            if time.monotonic() > deadline:
+                raise CacheUnavailable(f"the directory of the cache {cache!r} does not come up: {error}") from error
+            time.sleep(0.1)
+            continue
+        if hello["version"] != __version__:
+            raise VersionMismatch(
+                f"the cache {cache!r} was started by raycache {hello['version']}, and this is {__version__}; install "
+                f"the same version everywhere, or end the cache (cache.destroy()) and start it anew"
+            )
+        return found, made
+
+
+def _make_directory(cache: str, options: CacheOptions) -> Any:
+    return (
+        ray.remote(DirectoryActor)
+        .options(
+            name=directory_name(cache),
+            namespace=NAMESPACE,
+            lifetime="detached",
+            num_cpus=0,
+            max_restarts=-1,
+            get_if_exists=True,
+        )
+        .remote(cache, options)
+    )
+
+
+def destroy(cache: str) -> None:
+    """Ends the cache: its shards, its directory, all that they had."""
+    found = find_directory(cache)
+    if found is None:
+        return
+    try:
+        ray.get(found.stop.remote(), timeout=10 * PATIENCE_S)
+    finally:
+        ray.kill(found)
+    deadline = time.monotonic() + PATIENCE_S
+    while find_directory(cache) is not None and time.monotonic() < deadline:
+        time.sleep(0.01)

@@ -1,0 +1,111 @@
+"""Loads as Ray tasks: one generic runner, submitted by the shard, which so owns what the task returns."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import cloudpickle
+import ray
+import ray.exceptions
+
+from raycache.core.codec import Blob, Codec
+from raycache.core.getters import INLINE_BYTES, dump_error, run
+from raycache.core.messages import Failed, GroupSpec, Outcome, Raised
+
+#: What no cached value may hold: it would not live as long as the cache does.
+REFUSED: tuple[type, ...] = (ray.ObjectRef, ray.ObjectRefGenerator)
+
+
+def codec() -> Codec:
+    return Codec(REFUSED)
+
+
+def environment() -> dict[str, Any]:
+    """What a getter of this process needs elsewhere: its runtime environment, and its own folders of modules."""
+    installed = (sys.prefix, sys.base_prefix)
+    paths = [os.path.abspath(path) for path in sys.path if not os.path.abspath(path).startswith(installed)]
+    return {"runtime_env": dict(ray.get_runtime_context().runtime_env), "paths": tuple(dict.fromkeys(paths))}
+
+
+@functools.lru_cache(maxsize=256)
+def _getter(getter: bytes, paths: tuple[str, ...]) -> Callable[..., Any]:
+    """The getter, unpickled once in each process that runs it."""
+    sys.path += [path for path in paths if path not in sys.path and os.path.isdir(path)]
+    unpickled: Callable[..., Any] = cloudpickle.loads(getter)
+    return unpickled
+
+
+def load(spec: GroupSpec, keys: list[bytes]) -> tuple[Outcome, tuple[Blob, ...] | None]:
+    """Runs the group's getter for some keys: the small outcome, and the large values."""
+    assert spec.getter is not None
+    try:
+        getter = _getter(spec.getter, spec.environment["paths"])
+    except Exception as error:
+        note = f"the getter {spec.getter_name} of the group {spec.name!r} cannot be unpickled where it should run"
+        error.__notes__ = [note]  # type: ignore[attr-defined]  # add_note, for Python 3.10 as well
+        failure = Raised(dump_error(error), f"{traceback.format_exc()}{note}", 0.0)
+        return dict.fromkeys(keys, failure), None
+    return run(getter, spec, keys, codec())
+
+
+def failed(error: BaseException) -> Failed:
+    """What an error of Ray means to whoever waits."""
+    if isinstance(error, (ray.exceptions.TaskCancelledError, ray.exceptions.GetTimeoutError)):
+        return Failed(type(error).__name__, hung=True)
+    return Failed(f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}")
+
+
+class _TaskLoad:
+    """A loader task."""
+
+    def __init__(self, outcome: ray.ObjectRef, payload: ray.ObjectRef, loader: TaskLoader) -> None:
+        self.outcome, self.payload, self._loader = outcome, payload, loader
+        self._result: Outcome | Failed | None = None
+
+    def result(self) -> Outcome | Failed | None:
+        # Asked of Ray itself, not of the callback's having run: a client may have seen the outcome before that.
+        if self._result is None and ray.wait([self.outcome], timeout=0, fetch_local=False)[0]:
+            try:
+                self._result = ray.get(self.outcome)
+            except ray.exceptions.RayError as error:
+                self._result = failed(error)
+        return self._result
+
+    def large(self, place: int) -> ray.ObjectRef:
+        payload = ray.get(self.payload)
+        # Values that were loaded together are taken apart, so that each can be evicted by itself.
+        return self.payload if len(payload) == 1 else self._loader.hold(payload[place])
+
+    def cancel(self) -> None:
+        ray.cancel(self.outcome, force=True)
+
+
+class TaskLoader:
+    """Submits loader tasks for one shard; `landed` is called, in some thread of Ray's, when one has ended."""
+
+    def __init__(self, landed: Callable[[], None]) -> None:
+        self._landed = landed
+        # Not retried: a getter that kills its process would run again and again.
+        self._task = ray.remote(load).options(num_cpus=0, num_returns=2, max_retries=0)
+        self._specs: dict[int, Any] = {}
+
+    def start(self, spec: GroupSpec, keys: list[bytes]) -> _TaskLoad:
+        task, env = self._task, spec.environment["runtime_env"]
+        if env:
+            task = task.options(runtime_env=env)
+        if spec.id not in self._specs:
+            # A small getter travels inside the task's description, which is faster than any object.
+            small = len(spec.getter or b"") < INLINE_BYTES // 2
+            self._specs[spec.id] = spec if small else ray.put(spec)
+        outcome, payload = task.remote(self._specs[spec.id], keys)
+        # Unlike a task that depends on the outcome, this is also called when the loader's process has died.
+        outcome.future().add_done_callback(lambda _: self._landed())
+        return _TaskLoad(outcome, payload, self)
+
+    def hold(self, blob: Blob) -> ray.ObjectRef:
+        return ray.put((blob,))

@@ -1,0 +1,128 @@
+"""The network of a client on Ray: messages as actor calls, futures as ObjectRefs, this node's shared memory."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.exceptions
+
+from raycache.cluster import deploy
+from raycache.cluster.directory import NAMESPACE, shard_name
+from raycache.cluster.loader import environment, failed, load
+from raycache.core import futures
+from raycache.core.client import Local, Wait
+from raycache.core.futures import Done, Pending
+from raycache.core.getters import dump
+from raycache.core.memory import warn_if_slow
+from raycache.core.messages import Failed, GroupSpec, View
+from raycache.core.pages import Pages
+from raycache.core.versions import Versions
+
+
+class RayNetwork:
+    """Reaches one cache's directory and shards; also what waits for its futures."""
+
+    where = "on Ray"
+
+    def __init__(self, cache: str, directory: Any, *, ends_ray: bool) -> None:
+        self._cache, self._directory, self._ends_ray = cache, directory, ends_ray
+        self._node = ray.get_runtime_context().get_node_id()
+        self._shards: dict[str, Any] = {}
+        self._opened: dict[str, tuple[Pages, Versions]] = {}
+
+    # ------------------------------------------------------------------------------------------- network
+
+    def ask(self, shard: str, message: Any) -> Any:
+        try:
+            if shard not in self._shards:
+                self._shards[shard] = ray.get_actor(shard_name(self._cache, shard), NAMESPACE)
+            return self._shards[shard].handle.remote(message)
+        except Exception as error:  # no such actor (any more), no Ray (any more)
+            self._shards.pop(shard, None)
+            return Done(Failed(f"{type(error).__name__}: {error}"))
+
+    def ask_directory(self, message: Any) -> Any:
+        try:
+            return self._directory.handle.remote(message)
+        except Exception as error:
+            return Done(Failed(f"{type(error).__name__}: {error}"))
+
+    def ensure(self) -> None:
+        names = ray.get(self._directory.ensure.remote(self._node))
+        ray.get([ray.get_actor(name, NAMESPACE).ready.remote() for name in names])
+
+    def packed(self, spec: GroupSpec, getter: Callable[..., Any]) -> GroupSpec:
+        return replace(spec, getter=dump(getter, spec.getter_name), environment=environment())
+
+    def registered(self, spec: GroupSpec, getter: Callable[..., Any]) -> None:
+        """It travels in the spec."""
+
+    def run(self, spec: GroupSpec, keys: list[bytes]) -> Pending[Any]:
+        return futures.in_thread(lambda: load(spec, keys))
+
+    def attach(self, view: View) -> Local:
+        here = {id: place.folder for id, place in view.places.items() if place.node == self._node}
+        for id, folder in here.items():
+            if id not in self._opened:
+                with contextlib.suppress(OSError):  # of another user, or in a container of its own: ask the shard
+                    versions = Versions(Path(folder) / "versions")
+                    self._opened[id] = Pages.open(Path(folder)), versions
+                    warn_if_slow(Path(folder))
+        opened = {id: self._opened[id] for id in sorted(here) if id in self._opened}
+        if not opened:
+            return Local()
+        _, versions = next(iter(opened.values()))
+        return Local(versions.lease, versions.slots, {id: pages for id, (pages, _) in opened.items()})
+
+    def close(self) -> None:
+        # The slots go with the last near entry that looks at them.
+        for pages, _ in self._opened.values():
+            pages.close()
+        self._opened.clear()
+        if self._ends_ray:
+            self.destroy()
+
+    def destroy(self) -> None:
+        if ray.is_initialized():
+            deploy.destroy(self._cache)
+        if self._ends_ray:
+            ray.shutdown()
+
+    # ------------------------------------------------------------------------------------------- waiting
+
+    def wait(self, want: Wait) -> list[Any]:
+        refs = want.futures
+        if not refs or not all(isinstance(future, ray.ObjectRef) for future in refs):
+            return futures.wait(self._as_futures(want), failed)
+        if len(refs) == 1 or want.all:
+            with contextlib.suppress(ray.exceptions.RayError):  # then one by one, as others may have come
+                return list(ray.get(list(refs), timeout=want.timeout_s))
+        distinct = list(dict.fromkeys(refs))
+        began, number = time.monotonic(), len(distinct) if want.all else 1
+        left_s = None if want.timeout_s is None else max(want.timeout_s - (time.monotonic() - began), 0.0)
+        ray.wait(distinct, num_returns=number, timeout=left_s)
+        ready, _ = ray.wait(distinct, num_returns=len(distinct), timeout=0)
+        came = {ref: _get(ref) for ref in ready}
+        return [came.get(ref) for ref in refs]
+
+    async def await_(self, want: Wait) -> list[Any]:
+        return await futures.await_(self._as_futures(want), failed)
+
+    def _as_futures(self, want: Wait) -> Wait:
+        made = {future: future.future() for future in want.futures if isinstance(future, ray.ObjectRef)}
+        return want._replace(
+            futures=[future if isinstance(future, Done) else made.get(future, future) for future in want.futures]
+        )
+
+
+def _get(ref: Any) -> Any:
+    try:
+        return ray.get(ref)
+    except ray.exceptions.RayError as error:
+        return failed(error)

@@ -1,0 +1,67 @@
+"""Which Ray this process is in: the one it has joined, one at an address, or a local one of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import ray
+
+from raycache.errors import CacheUnavailable
+
+_PROBE_S = 3.0
+
+
+def join(address: str | None, *, start: bool = True) -> bool:
+    """Joins the Ray this process is in, else the address, else RAY_ADDRESS, else starts a local one.
+
+    Args:
+        address: "host:port" of a cluster's GCS, or "auto" for one that runs on this machine.
+        start: whether a local Ray may be started when there is none.
+
+    Returns:
+        Whether it was started here.
+
+    Raises:
+        CacheUnavailable: there is none at the address, or none at all and none may be started.
+    """
+    if address is not None and address.startswith("ray://"):
+        raise CacheUnavailable(
+            f"address={address!r}: raycache does not work over Ray Client; run the program on the cluster "
+            f"(ray job submit), or give the address of the GCS as 'host:6379'"
+        )
+    if ray.is_initialized():
+        here = ray.get_runtime_context().gcs_address
+        if address not in (None, "auto", here):
+            raise CacheUnavailable(
+                f"address={address!r}, but this process is in the Ray at {here} already; ray.shutdown() first, or "
+                f"leave address out"
+            )
+        return False
+    address = address or os.environ.get("RAY_ADDRESS") or (None if start else "auto")
+    if address is None:
+        ray.init()
+        return True
+    _probe(address)
+    try:
+        ray.init(address=address)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise CacheUnavailable(
+            f"no Ray could be joined at address={address!r}: {error}. Start one with `ray start --head`, or name the "
+            f"right address with address= or RAY_ADDRESS"
+        ) from error
+    return False
+
+
+def _probe(address: str) -> None:
+    """Ray would wait long for an address where nobody listens."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PROBE_S).close()
+    except OSError as error:
+        raise CacheUnavailable(
+            f"nothing answers at address={address!r} ({error}); start a Ray there with `ray start --head`, or name the "
+            f"right address with address= or RAY_ADDRESS"
+        ) from error

@@ -1,0 +1,89 @@
+"""The shard as a Ray actor: gives `core.shard.Shard` its memory, its loader, a lock and a thread that ticks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from typing import Any
+
+import ray
+
+from raycache.cluster.loader import TaskLoader
+from raycache.core.memory import MAP_FACTOR, Folder, sweep
+from raycache.core.messages import Join, Place, ShardInfo, View
+from raycache.core.pages import Pages
+from raycache.core.shard import Shard
+from raycache.core.versions import Versions
+from raycache.options import CacheOptions, default_loads
+
+TICK_S = 1.0
+
+
+class ShardActor:
+    """One shard's process. Starts to serve when the directory has taken it in."""
+
+    def __init__(self, directory: Any, id: str, folder: str, options: CacheOptions) -> None:
+        sweep()
+        context = ray.get_runtime_context()
+        # The raylet is this process's parent, and the node's session ends with it.
+        self._folder = Folder(folder, options.capacity_bytes, owner=os.getppid())
+        path = self._folder.path
+        self._pages = Pages.create(path, MAP_FACTOR * options.capacity_bytes)
+        self._versions = Versions(path / "versions", create=True)
+        self._lock = threading.Lock()
+        self._wake, self._stopped = threading.Event(), False
+        info = ShardInfo(
+            id=id,
+            node=context.get_node_id(),
+            pid=os.getpid(),
+            address=ray.util.get_node_ip_address(),
+            folder=os.fspath(path),
+            weight=1.0,
+            entries=0,
+            bytes=0,
+            capacity_bytes=options.capacity_bytes,
+            loads=0,
+            epoch=0,
+            lease_s=0.0,
+        )
+        self._shard = Shard(
+            info,
+            pages=self._pages,
+            versions=self._versions,
+            loader=TaskLoader(self._wake.set),
+            clock=time.monotonic,
+            max_loads=options.max_loads or default_loads(),
+        )
+        view: View = ray.get(directory.handle.remote(Join(id, Place(info.node, info.folder), info.weight)))
+        self._shard.begin(view.ring)
+        threading.Thread(target=self._house, name="raycache-house", daemon=True).start()
+
+    def handle(self, message: Any) -> Any:
+        """The answer to a message."""
+        with self._lock:
+            return self._shard.handle(message)
+
+    def ready(self) -> None:
+        """Answers when the shard serves."""
+
+    def _house(self) -> None:
+        """Settles loads when they end; expires entries and looks after dead readers every second."""
+        while not self._stopped:
+            self._wake.wait(TICK_S)
+            self._wake.clear()
+            with self._lock:
+                if not self._stopped:
+                    self._shard.tick()
+                    self._pages.clear_dead_readers()
+
+    def stop(self) -> None:
+        """Ends the shard: what is read after this, on this node or from it, is nothing."""
+        with self._lock:
+            self._stopped = True
+            self._shard.end()
+            self._wake.set()
+            with contextlib.suppress(OSError):
+                self._pages.close()
+            self._folder.remove()

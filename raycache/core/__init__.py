@@ -1,0 +1,1 @@
+"""The cache without Ray: pure logic, its clock, messages and shared memory given from outside."""

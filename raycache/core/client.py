@@ -1,0 +1,616 @@
+"""The client's side of the protocol: which shard to ask, what to do with its answer, what an invalidation takes.
+
+Every operation is a generator that yields `Wait` where something must be waited for, and is sent what has come. It
+decides and never blocks, so one body serves sync callers, async ones, the inline cache and a simulation; they differ
+in how they wait. Clock, messages and shared memory are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from raycache.core import keys as core_keys
+from raycache.core import record
+from raycache.core.codec import ABSENT, Blob
+from raycache.core.getters import raised
+from raycache.core.messages import (
+    PREFIX_BYTES,
+    Absent,
+    Ack,
+    Answers,
+    Bump,
+    Count,
+    Define,
+    Delete,
+    Describe,
+    Failed,
+    Future,
+    Get,
+    GetView,
+    GroupSpec,
+    InFlight,
+    Keys,
+    Large,
+    Loaded,
+    Moved,
+    NoSuchGroup,
+    Outcome,
+    Raised,
+    Report,
+    Set,
+    ShardInfo,
+    Suspect,
+    View,
+)
+from raycache.core.pages import Pages
+from raycache.core.ring import Ring
+from raycache.core.stats import Stats
+from raycache.core.versions import SLOTS
+from raycache.errors import CacheUnavailable, GroupConflict, LoaderDied, LoadTimeout
+
+#: A shard that has not answered a message after this time is treated like one that cannot be reached.
+PATIENCE_S = 10.0
+#: How long a shard that could not be reached is not asked by gets.
+SUSPECT_S = 1.0
+#: How long an invalidation goes on to try to reach every shard.
+INVALIDATE_S = 10.0
+#: Times that a get follows a ring that has moved on, before it takes the shard that it has for a stand-in.
+MOST_MOVES = 5
+
+T = TypeVar("T")
+
+
+class Wait(NamedTuple):
+    """Yielded by an operation: wait for these futures, for all or for at least one, at most so long.
+
+    It is sent a list with a result for each: what came, a `Failed`, or None for what has not come yet.
+    """
+
+    futures: Sequence[Future]
+    timeout_s: float | None
+    all: bool = True
+
+
+Steps = Generator[Wait, list[Any], T]
+
+
+class Local(NamedTuple):
+    """Shared memory of the shards on this node. Without any the lease has run out: nothing local may be used."""
+
+    lease: Sequence[float] = (0.0,)
+    slots: Sequence[int] = bytes(SLOTS)
+    pages: Mapping[str, Pages] = {}
+
+
+class Network(Protocol):
+    """How messages travel. None of these waits, and none raises: a failure is what a future brings."""
+
+    def ask(self, shard: str, message: Any) -> Future: ...
+
+    def ask_directory(self, message: Any) -> Future: ...
+
+    def run(self, spec: GroupSpec, keys: list[bytes]) -> Future:
+        """Runs the getter for keys without any shard; brings an outcome and its payload."""
+        ...
+
+    def attach(self, view: View) -> Local:
+        """The shared memory of this node's shards in the view."""
+        ...
+
+
+class Found(NamedTuple):
+    """A value, still encoded; decode(tag, parts)."""
+
+    tag: int
+    parts: tuple[Any, ...]
+    expires: float  # on this process's clock, not later than where it lies
+    cost_s: float
+
+
+class NotThere(NamedTuple):
+    """The key does not exist: so said the getter, now or not long ago, or there is none."""
+
+    message: str
+    expires: float = 0.0  # until when that may be remembered
+
+
+Result = Found | NotThere | BaseException
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A load that some keys wait for."""
+
+    future: InFlight
+    until: float
+    keys: list[bytes]
+
+
+class Client:
+    """One process's view of the cache, and its operations. Keys are full keys, times seconds of the clock."""
+
+    def __init__(self, network: Network, clock: Callable[[], float]) -> None:
+        self._network, self._clock = network, clock
+        self.ring = Ring(-1, {})
+        self.local: Local = network.attach(View(self.ring, {}))
+        self._suspects: dict[str, float] = {}
+
+    # ------------------------------------------------------------------------------------------ members
+
+    def refresh(self) -> Steps[None]:
+        """Asks the directory for the newest ring."""
+        (view,) = yield Wait([self._network.ask_directory(GetView())], PATIENCE_S)
+        self._see(view)
+
+    def _see(self, view: View | Failed | None) -> None:
+        if isinstance(view, View) and view.ring.epoch > self.ring.epoch:
+            self.ring, self.local = view.ring, self._network.attach(view)
+
+    def _suspect(self, shard: str) -> None:
+        self._suspects[shard] = self._clock() + SUSPECT_S
+
+    def _target(self, key: bytes) -> tuple[str | None, bool]:
+        """The shard to ask for a key, and whether it is only a stand-in; None where all are suspect."""
+        owner = self.ring.owner(key)
+        if owner not in self._suspects:
+            return owner, False
+        now = self._clock()
+        for rank, shard in enumerate(self.ring.owners(key)):
+            if self._suspects.get(shard, 0.0) <= now:
+                self._suspects.pop(shard, None)
+                return shard, rank > 0
+        return None, False
+
+    # --------------------------------------------------------------------------------------------- gets
+
+    def get(
+        self,
+        spec: GroupSpec,
+        keys: Iterable[bytes],
+        *,
+        timeout_s: float | None = None,
+        load: bool = True,
+        fresh: bool = False,
+        tiers: dict[bytes, str] | None = None,
+    ) -> Steps[dict[bytes, Result]]:
+        """What there is for each key, from the shards, loading what is missing.
+
+        `tiers` is filled with the name of the counter of Stats that each key belongs to. Raises LoadTimeout when the
+        timeout is over; what went wrong with single keys is among the results.
+        """
+        return (yield from _Get(self, spec, timeout_s, load, fresh, {} if tiers is None else tiers).run(list(keys)))
+
+    def _define(self, spec: GroupSpec, shard: str, answer: NoSuchGroup) -> Steps[None]:
+        """Teaches a shard a group that it does not know."""
+        if not answer.replaced:
+            (answer,) = yield Wait([self._network.ask(shard, Define(spec))], PATIENCE_S)
+        if isinstance(answer, NoSuchGroup):
+            raise GroupConflict(
+                f"the group {spec.name!r} was registered anew (replace=True) with another definition; this handle is "
+                f"of the old one. Get the new one from cache.group({spec.name!r})"
+            )
+
+    # ------------------------------------------------------------------------------------- invalidation
+
+    def remove(self, spec: GroupSpec, keys: Sequence[bytes]) -> Steps[int]:
+        """Removes keys everywhere; how many entries there were."""
+        names = tuple(keys)
+
+        def first(ring: Ring) -> dict[str, list[Any]]:
+            return {shard: [Delete(spec.id, names, ring)] for shard in ring.members}
+
+        return (yield from self._rounds(spec, first, names))
+
+    def clear(self, spec: GroupSpec) -> Steps[int]:
+        """Removes every key of the group everywhere; how many entries there were."""
+
+        def first(ring: Ring) -> dict[str, list[Any]]:
+            return {shard: [Delete(spec.id, None, ring)] for shard in ring.members}
+
+        return (yield from self._rounds(spec, first, None))
+
+    def set(self, spec: GroupSpec, items: Mapping[bytes, tuple[Blob, float | None]]) -> Steps[int]:
+        """Replaces values at their owners and removes all other copies; how many were stored."""
+
+        def first(ring: Ring) -> dict[str, list[Any]]:
+            messages: dict[str, list[Any]] = {shard: [] for shard in ring.members}
+            owned = sorted((ring.owner(key) or "", key) for key in items)
+            for owner, group in groupby(owned, key=lambda pair: pair[0]):
+                keys = [key for _, key in group]
+                for shard in ring.members:
+                    if shard == owner:
+                        values = tuple((key, *items[key]) for key in keys)
+                        messages[shard].append(Set(spec.id, values, ring))
+                    else:
+                        messages[shard].append(Delete(spec.id, tuple(keys), ring, removal=False))
+            return messages
+
+        return (yield from self._rounds(spec, first, tuple(items), counted=Set))
+
+    def refreshed(self, spec: GroupSpec, keys: Sequence[bytes]) -> Steps[None]:
+        """After new loads of keys: ends what anybody has of the old values beside their owners."""
+
+        def first(ring: Ring) -> dict[str, list[Any]]:
+            messages: dict[str, list[Any]] = {}
+            for shard in ring.members:
+                others = tuple(key for key in keys if ring.owner(key) != shard)
+                own = tuple(key for key in keys if ring.owner(key) == shard)
+                messages[shard] = [Delete(spec.id, others, ring, removal=False)] if others else []
+                if own:  # it settles the new value before it answers
+                    messages[shard].append(Get(spec.id, own, ring.epoch, load=False))
+            return messages
+
+        yield from self._rounds(spec, first, tuple(keys))
+
+    def _rounds(
+        self,
+        spec: GroupSpec,
+        first: Callable[[Ring], dict[str, list[Any]]],
+        bumped: tuple[bytes, ...] | None,
+        counted: type = Delete,
+    ) -> Steps[int]:
+        """Two rounds to all members: entries go (or are replaced) everywhere, and only then near entries end.
+
+        With one round somebody could see a new version slot and then read an old value from a shard that has not been
+        told yet. A ring that moved on meanwhile, or a shard that does not answer, makes the round be done again.
+        """
+        until = self._clock() + INVALIDATE_S
+        done = 0
+        while True:
+            ring = self.ring
+            answered, acks = yield from self._round(spec, ring, first(ring), until)
+            done += sum(ack.done for message, ack in acks if isinstance(message, counted))
+            if answered:
+                break
+        while True:
+            messages: dict[str, list[Any]] = {shard: [Bump(bumped, ring.epoch)] for shard in self.ring.members}
+            answered, _ = yield from self._round(spec, self.ring, messages, until)
+            if answered:
+                return done
+
+    def _round(
+        self, spec: GroupSpec, ring: Ring, messages: dict[str, list[Any]], until: float
+    ) -> Steps[tuple[bool, list[tuple[Any, Ack]]]]:
+        """Sends messages to members: whether all did as they were told in this ring, and what they acknowledged."""
+        sent = [(shard, each, self._network.ask(shard, each)) for shard, some in messages.items() for each in some]
+        patience_s = max(min(until - self._clock(), PATIENCE_S), 0.0)
+        answers = yield Wait([future for _, _, future in sent], patience_s)
+        acks, silent, again = [], set[str](), not messages
+        for (shard, message, _), answer in zip(sent, answers, strict=True):
+            if isinstance(answer, (Ack, Answers)):
+                again |= answer.epoch > ring.epoch
+                if isinstance(answer, Ack):
+                    acks.append((message, answer))
+            elif isinstance(answer, NoSuchGroup):
+                yield from self._define(spec, shard, answer)
+                again = True
+            elif isinstance(answer, Moved):
+                again = True
+            else:
+                silent.add(shard)
+        if not silent and not again:
+            return True, acks
+        asked = Suspect(tuple(silent)) if silent else GetView()
+        (view,) = yield Wait([self._network.ask_directory(asked)], PATIENCE_S)
+        self._see(view)
+        if self._clock() >= until:
+            who = ", ".join(sorted(silent)) or "every shard (the ring has no members)"
+            raise CacheUnavailable(
+                f"not done everywhere within {INVALIDATE_S:g} s: no answer from {who}. What other shards had is gone; "
+                f"repeat it when `raycache status` shows the shard again"
+            )
+        if self.ring.epoch == ring.epoch:
+            yield Wait([], 0.05)
+        return False, acks
+
+    # ------------------------------------------------------------------------------ questions and reports
+
+    def report(self, spec: GroupSpec, stats: Stats, touched: Iterable[bytes]) -> Steps[bool]:
+        """Tells the shards what this process did without asking them; whether the counters have arrived."""
+        names: dict[str, list[bytes]] = {}
+        for key in touched:
+            names.setdefault(self.ring.owner(key) or "", []).append(key)
+        # The counters go to one shard, whichever: they are added up over all.
+        home = next((id for id in self.ring.members if id in self.local.pages), next(iter(self.ring.members), None))
+        if home is None:
+            return False
+        names.setdefault(home, [])
+        todo = {
+            shard: Report(spec.id, stats if shard == home else Stats(), tuple(keys)) for shard, keys in names.items()
+        }
+        arrived = False
+        for _ in range(2):
+            futures = [self._network.ask(shard, message) for shard, message in todo.items()]
+            answers = dict(zip(todo, (yield Wait(futures, PATIENCE_S)), strict=True))
+            arrived |= isinstance(answers.get(home), Ack)
+            todo = {shard: todo[shard] for shard, answer in answers.items() if isinstance(answer, NoSuchGroup)}
+            for shard in todo:
+                yield from self._define(spec, shard, answers[shard])
+            if not todo:
+                break
+        return arrived
+
+    def scan(self, shard: str, prefix: bytes, after: bytes) -> Steps[list[bytes]]:
+        """Some keys of a shard, in its order, after a key; none at the end."""
+        (answers,) = yield from self._all({shard: Keys(prefix, after)})
+        return answers if isinstance(answers, list) else []
+
+    def count(self, group: int | None = None) -> Steps[dict[int, Stats]]:
+        """Counters by group, added up over the shards."""
+        total: dict[int, Stats] = {}
+        for counts in (yield from self._all({shard: Count(group) for shard in self.ring.members})):
+            for id, stats in counts.items():
+                total[id] = total.get(id, Stats()) + stats
+        return total
+
+    def _all(self, messages: Mapping[str, Any]) -> Steps[list[Any]]:
+        answers = yield Wait([self._network.ask(shard, each) for shard, each in messages.items()], PATIENCE_S)
+        silent = [id for id, got in zip(messages, answers, strict=True) if got is None or isinstance(got, Failed)]
+        if silent:
+            raise CacheUnavailable(
+                f"no answer from {', '.join(silent)}; `raycache status` shows which shards there are"
+            )
+        return answers
+
+    def describe(self) -> Steps[list[ShardInfo]]:
+        """All members; of those that do not answer only what the directory knows."""
+        (view,) = yield Wait([self._network.ask_directory(GetView())], PATIENCE_S)
+        if not isinstance(view, View):
+            raise CacheUnavailable(f"the directory of the cache does not answer: {view}")
+        self._see(view)
+        ids = list(view.ring.members)
+        answers = yield Wait([self._network.ask(id, Describe()) for id in ids], PATIENCE_S)
+        return [
+            answer if isinstance(answer, ShardInfo) else _unreachable(id, view)
+            for id, answer in zip(ids, answers, strict=True)
+        ]
+
+
+def _unreachable(id: str, view: View) -> ShardInfo:
+    place = view.places[id]
+    blank: dict[str, Any] = dict.fromkeys(("pid", "entries", "bytes", "capacity_bytes", "loads", "lease_s"), 0)
+    blank |= {"address": "", "weight": view.ring.members[id], "epoch": view.ring.epoch}
+    return ShardInfo(id=id, node=place.node, folder=place.folder, reachable=False, **blank)
+
+
+class _Get:
+    """One get of some keys, as it goes on."""
+
+    def __init__(
+        self,
+        client: Client,
+        spec: GroupSpec,
+        timeout_s: float | None,
+        load: bool,
+        fresh: bool,
+        tiers: dict[bytes, str],
+    ) -> None:
+        self._client, self._spec, self._load, self._tiers = client, spec, load, tiers
+        self._network, self._clock = client._network, client._clock
+        self._fresh = fresh
+        self._began = self._clock()
+        self._timeout_s = timeout_s
+        self._results: dict[bytes, Result] = {}
+        self._flights: list[_Flight] = []
+
+    def run(self, keys: list[bytes]) -> Steps[dict[bytes, Result]]:
+        todo = keys
+        while todo or self._flights:
+            again: list[bytes] = []
+            if todo:
+                again += yield from self._ask(todo)
+                self._fresh = False  # what a refresh waits for is in flight now
+            if not again and self._flights:
+                again += yield from self._await_flights()
+            todo = again
+        return {key: self._results[key] for key in keys}
+
+    def _left_s(self) -> float | None:
+        """Seconds until the caller's timeout; raises when they are over."""
+        if self._timeout_s is None:
+            return None
+        left_s = self._began + self._timeout_s - self._clock()
+        if left_s <= 0:
+            open_keys = [key for flight in self._flights for key in flight.keys]
+            named = ", ".join(repr(core_keys.decode(key[PREFIX_BYTES:])) for key in open_keys[:3])
+            raise LoadTimeout(
+                f"no value within {self._timeout_s:g} s for {named or 'the keys'}"
+                f"{f' and {len(open_keys) - 3} more' if len(open_keys) > 3 else ''} of the group "
+                f"{self._spec.name!r}; what is being loaded goes on for whoever asks next"
+            )
+        return left_s
+
+    def _ask(self, keys: list[bytes]) -> Steps[list[bytes]]:
+        """Asks the shards; what they have becomes results, what they load flights. Gives keys to ask for again."""
+        again: list[bytes] = []
+        moves = 0
+        while keys:
+            targets: dict[tuple[str | None, bool], list[bytes]] = {}
+            for key in keys:
+                targets.setdefault(self._client._target(key), []).append(key)
+            keys = []
+            unreachable = [key for (shard, _), some in targets.items() if shard is None for key in some]
+            if unreachable:
+                keys += yield from self._without_shards(unreachable)
+            asked = [(shard, standin, some) for (shard, standin), some in targets.items() if shard is not None]
+            futures = [self._network.ask(shard, self._message(some, standin, moves)) for shard, standin, some in asked]
+            left_s = self._left_s()
+            answers = yield Wait(futures, PATIENCE_S if left_s is None else min(left_s, PATIENCE_S))
+            for (shard, _, some), answer in zip(asked, answers, strict=True):
+                if isinstance(answer, Answers):
+                    again += yield from self._take(some, answer)
+                    continue
+                keys += some
+                if isinstance(answer, Moved):
+                    moves += 1
+                    yield from self._client.refresh()
+                elif isinstance(answer, NoSuchGroup):
+                    yield from self._client._define(self._spec, shard, answer)
+                else:
+                    self._left_s()  # the caller's patience may have been the shorter one
+                    self._client._suspect(shard)
+        return again
+
+    def _message(self, keys: list[bytes], standin: bool, moves: int) -> Get:
+        epoch = self._client.ring.epoch
+        return Get(self._spec.id, tuple(keys), epoch, self._load, self._fresh, standin or moves > MOST_MOVES)
+
+    def _take(self, keys: list[bytes], answers: Answers) -> Steps[list[bytes]]:
+        again: list[bytes] = []
+        flights: dict[int, _Flight] = {}
+        now = self._clock()
+        for key, item in zip(keys, answers.items, strict=True):
+            if isinstance(item, bytes):
+                self._tiers.setdefault(key, "shard_hits")
+                self._results[key] = found(item, self._began - answers.now)
+            elif isinstance(item, InFlight):
+                self._tiers.setdefault(key, "loads_started" if item.started else "loads_joined")
+                flight = flights.setdefault(id(item), _Flight(item, now + item.left_s, []))
+                flight.keys.append(key)
+            elif isinstance(item, Large):
+                payload = yield from self._await(item.value)
+                if isinstance(payload, Failed):
+                    again.append(key)  # lost with the shard that had it
+                else:
+                    self._tiers.setdefault(key, "shard_hits")
+                    head = record.header(item.record)
+                    expires = self._began + head.expires - answers.now
+                    self._results[key] = Found(payload[0].tag, payload[0].parts, expires, head.cost_s)
+            else:
+                self._tiers.setdefault(key, "misses")
+                self._results[key] = NotThere("there is no value, and the group has no getter")
+        self._flights += flights.values()
+        return again
+
+    def _await(self, future: Future) -> Steps[Any]:
+        """What the future brings, within the caller's time."""
+        while True:
+            (result,) = yield Wait([future], self._left_s())
+            if result is not None:
+                return result
+
+    def _await_flights(self) -> Steps[list[bytes]]:
+        """Waits until one flight ends or is overdue; gives the keys that it did not bring."""
+        flights = self._flights
+        left_s, now = self._left_s(), self._clock()
+        patience_s = max(min(flight.until for flight in flights) - now, 0.0)
+        outcomes = yield Wait(
+            [flight.future.outcome for flight in flights],
+            patience_s if left_s is None else min(left_s, patience_s),
+            all=False,
+        )
+        again: list[bytes] = []
+        now = self._clock()
+        self._flights = []
+        for flight, outcome in zip(flights, outcomes, strict=True):
+            if isinstance(outcome, dict):
+                again += yield from self._land(flight, outcome)
+            elif isinstance(outcome, Failed) or now >= flight.until:
+                again += self._fail(flight, outcome)
+            else:
+                self._flights.append(flight)
+        return again
+
+    def _land(self, flight: _Flight, outcome: Outcome) -> Steps[list[bytes]]:
+        payload: Any = None
+        again: list[bytes] = []
+        for key in flight.keys:
+            result = outcome.get(key)
+            if result is None:
+                again.append(key)
+                continue
+            if isinstance(result, Loaded) and isinstance(result.data, int) and payload is None:
+                payload = yield from self._await(flight.future.payload)
+            if isinstance(payload, Failed):
+                again.append(key)
+            else:
+                self._results[key] = self._loaded(result, payload)
+        return again
+
+    def _fail(self, flight: _Flight, failed: Failed | None) -> list[bytes]:
+        """A flight without an outcome. A key that was alone in it has its answer; others are asked for again."""
+        if not flight.future.alone:
+            return flight.keys
+        for key in flight.keys:
+            name = repr(core_keys.decode(key[PREFIX_BYTES:]))
+            if failed is None or failed.hung:
+                limit_s = self._spec.options.load_timeout_s
+                self._results[key] = LoadTimeout(
+                    f"the getter of the group {self._spec.name!r} took more than {limit_s:g} s for {name} and was "
+                    f"ended; give the group a longer load_timeout= if that is how long it takes"
+                )
+            else:
+                self._results[key] = LoaderDied(
+                    f"the process that ran the getter of the group {self._spec.name!r} for {name} died: "
+                    f"{failed.reason}. The next get loads anew"
+                )
+        return []
+
+    def _loaded(self, result: Loaded | Absent | Raised, payload: Any) -> Result:
+        if isinstance(result, Raised):
+            return raised(result)
+        expires = record.NEVER if result.ttl_s is None else self._began + result.ttl_s
+        if isinstance(result, Absent):
+            return NotThere(result.message, expires if result.ttl_s else 0.0)
+        if isinstance(result.data, int):
+            blob: Blob = payload[result.data]
+            return Found(blob.tag, blob.parts, expires, result.cost_s)
+        return Found(result.tag, (result.data,), expires, result.cost_s)
+
+    def _without_shards(self, keys: list[bytes]) -> Steps[list[bytes]]:
+        """No shard can be reached: the getter runs here, and nothing is kept. Slow, but not wrong.
+
+        Gives the keys back if there is a shard to ask after all.
+        """
+        yield from self._client.refresh()
+        if any(self._client._target(key)[0] is not None for key in keys):
+            return keys
+        if self._spec.getter is None or not self._load:
+            for key in keys:
+                self._results[key] = NotThere("no shard can be reached")
+                self._tiers[key] = "unavailable"
+            return []
+        open_keys = list(keys)
+        while open_keys:
+            result = yield from self._await(self._network.run(self._spec, open_keys))
+            if isinstance(result, Failed):
+                raise LoaderDied(f"the getter of the group {self._spec.name!r} did not end: {result.reason}")
+            outcome, payload = result
+            for key, each in outcome.items():
+                self._results[key] = self._loaded(each, payload)
+                self._tiers[key] = "unavailable"
+            open_keys = [key for key in open_keys if key not in outcome]
+        return []
+
+
+def found(stored: bytes, offset: float) -> Result:
+    """The result that a record stands for; `offset` takes its clock to the caller's."""
+    head = record.header(stored)
+    if head.tag == ABSENT:
+        return NotThere(bytes(record.body(stored)).decode(), head.expires + offset)
+    return Found(head.tag, (record.body(stored),), head.expires + offset, head.cost_s)
+
+
+def drive(steps: Steps[T], wait: Callable[[Wait], list[Any]]) -> T:
+    """Runs an operation, waiting in this thread."""
+    try:
+        want = next(steps)
+        while True:
+            want = steps.send(wait(want))
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+
+
+async def adrive(steps: Steps[T], wait: Callable[[Wait], Awaitable[list[Any]]]) -> T:
+    """Runs an operation, waiting in this event loop."""
+    try:
+        want = next(steps)
+        while True:
+            want = steps.send(await wait(want))
+    except StopIteration as stop:
+        result: T = stop.value
+        return result

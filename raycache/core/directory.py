@@ -1,0 +1,111 @@
+"""The directory: who the members are, at which epoch, and which groups there are. No get passes through it.
+
+A plain class: what crosses a network, and the waiting for it, belongs to whoever runs it. Epochs only grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from raycache.core.messages import (
+    FindGroup,
+    GetOptions,
+    GetView,
+    GroupSpec,
+    Join,
+    Leave,
+    Place,
+    Refused,
+    Register,
+    Suspect,
+    View,
+)
+from raycache.core.ring import Ring
+from raycache.options import CacheOptions
+
+
+class Directory:
+    """Members and groups of one cache."""
+
+    def __init__(self, options: CacheOptions) -> None:
+        self.options = options
+        self._places: dict[str, Place] = {}
+        self._groups: dict[str, GroupSpec] = {}
+        self._last_group = 0
+        self.view = View(Ring(0, {}), {})
+
+    def handle(self, message: Any) -> Any:
+        """The answer to a message."""
+        handlers: dict[type, Callable[[Any], Any]] = {
+            GetView: lambda _: self.view,
+            GetOptions: lambda _: self.options,
+            Join: self._join,
+            Leave: self._leave,
+            Suspect: lambda _: self.view,  # whether members are dead, only who runs this can find out
+            Register: self._register,
+            FindGroup: self._find_group,
+        }
+        return handlers[type(message)](message)
+
+    def _join(self, ask: Join) -> View:
+        """A new member, or one that was restarted: its place on the ring is the same then, and so is the epoch."""
+        if self._places.get(ask.id) != ask.place:
+            self._places[ask.id] = ask.place
+            self._publish(self.view.ring.members | {ask.id: ask.weight})
+        return self.view
+
+    def _leave(self, ask: Leave) -> View:
+        left = {id: weight for id, weight in self.view.ring.members.items() if id not in ask.ids}
+        if len(left) < len(self.view.ring.members):
+            for id in ask.ids:
+                self._places.pop(id, None)
+            self._publish(left)
+        return self.view
+
+    def _publish(self, members: dict[str, float]) -> None:
+        self.view = View(Ring(self.view.ring.epoch + 1, members), dict(self._places))
+
+    def _find_group(self, ask: FindGroup) -> GroupSpec | dict[str, GroupSpec] | None:
+        return dict(self._groups) if ask.name is None else self._groups.get(ask.name)
+
+    def _register(self, ask: Register) -> GroupSpec | Refused:
+        known = self._groups.get(ask.spec.name)
+        if known is not None and not ask.replace:
+            different = _differences(ask.spec, known)
+            if not different:
+                return known
+            return Refused(
+                "GroupConflict",
+                f"the group {known.name!r} is registered already, and differs: {'; '.join(different)}. Use another "
+                f"name, the same definition, or replace=True to put this one in its place and drop its entries",
+            )
+        taken = {g.name: g.options.capacity_bytes for g in self._groups.values() if g.name != ask.spec.name}
+        wanted, capacity = ask.spec.options.capacity_bytes, self.options.capacity_bytes
+        if wanted > capacity - sum(taken.values()):
+            others = ", ".join(f"{name} {size:,}" for name, size in sorted(taken.items())) or "none"
+            return Refused(
+                "CapacityError",
+                f"the group {ask.spec.name!r} asks for {wanted:,} bytes per shard, and of a shard's {capacity:,} bytes "
+                f"{capacity - sum(taken.values()):,} are left (other groups: {others}). Give it a smaller capacity=, "
+                f"or the cache a larger one: raycache.connect(capacity=...) when it is first made",
+            )
+        self._last_group += 1
+        self._groups[ask.spec.name] = spec = replace(ask.spec, id=self._last_group)
+        return spec
+
+
+def _differences(new: GroupSpec, known: GroupSpec) -> list[str]:
+    differences = new.options.differences(known.options)
+    if new.getter_name != known.getter_name:
+        differences.append(f"getter: {new.getter_name or None} here, {known.getter_name or None} there")
+    elif new.getter_code != known.getter_code:
+        differences.append(f"getter: the code of {new.getter_name} is not the same")
+    if new.batch != known.batch:
+        differences.append(f"getter: {_kind(new)} here, {_kind(known)} there")
+    return differences
+
+
+def _kind(spec: GroupSpec) -> str:
+    return "a batch getter" if spec.batch else "a getter of one key"

@@ -1,0 +1,191 @@
+"""Flights: the loads of one shard, at most one per key, in a bounded number of loader tasks.
+
+A key that must be loaded becomes a flight. Flights wait until a task is free, and then go in chunks; a task may bring
+back only a part of its chunk, the rest waits again. Whoever asks gets the future of the task that has the key, or,
+while the key still waits, of the task that is the next to make room.
+
+Invariants: a key has at most one flight in the table; every flight in the table waits or is in exactly one chunk of
+`running`; there are at most `limit` chunks. A flight that was taken out of the table (its key was removed) goes on,
+but what it brings is not stored.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from raycache.core.getters import BUDGET_S
+from raycache.core.messages import Failed, Future, GroupSpec, InFlight, Outcome
+
+#: Keys in one chunk of a getter that takes one key, at most.
+CHUNK_KEYS = 1000
+#: Who wants a key that still waits asks again after this time, as the task it was told to wait for may be a slow one.
+ASK_AGAIN_S = 2 * BUDGET_S
+
+
+class Load(Protocol):
+    """One running loader task. What its futures are, the transport knows."""
+
+    outcome: Future
+    payload: Future
+
+    def result(self) -> Outcome | Failed | None:
+        """What it brought; None while it runs. Never waits."""
+        ...
+
+    def large(self, place: int) -> Future:
+        """A tuple that starts with this large value of its payload, and keeps no other alive."""
+        ...
+
+    def cancel(self) -> None:
+        """Ends it, with its process if need be."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """One key on its way."""
+
+    key: bytes
+    spec: GroupSpec
+    standin: bool
+    alone: bool = False  # goes in a chunk of its own: its chunk failed, and perhaps because of it
+    chunk: Chunk | None = None  # None: it waits
+
+
+@dataclass(slots=True, eq=False)
+class Chunk:
+    """The flights of one loader task."""
+
+    flights: list[Flight]
+    load: Load
+    deadline: float
+
+
+class Flights:
+    """The table, the queue and the running chunks. `start` submits the loader task for some keys of a group."""
+
+    def __init__(self, start: Callable[[GroupSpec, list[bytes]], Load], clock: Callable[[], float], limit: int) -> None:
+        self._start, self._clock, self._limit = start, clock, limit
+        self._table: dict[bytes, Flight] = {}
+        self._waiting: OrderedDict[int, dict[bytes, Flight]] = OrderedDict()  # by group, the groups in turn
+        self.running: list[Chunk] = []
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._table
+
+    def add(self, spec: GroupSpec, key: bytes, standin: bool) -> None:
+        """A new flight for the key, in place of one that is there; `dispatch` sends it off."""
+        self._table[key] = flight = Flight(key, spec, standin)
+        self._wait(flight)
+
+    def _wait(self, flight: Flight, *, first: bool = False) -> None:
+        flight.chunk = None
+        queue = self._waiting.setdefault(flight.spec.id, {})
+        queue.pop(flight.key, None)
+        queue[flight.key] = flight
+
+    def take_out(self, keys: Iterable[bytes]) -> None:
+        """Their results will be delivered to those who wait, and not be stored; a later get starts anew."""
+        for key in keys:
+            flight = self._table.pop(key, None)
+            if flight is not None and flight.chunk is None:
+                self._waiting[flight.spec.id].pop(key)
+
+    def take_out_group(self, group: int) -> None:
+        self.take_out([key for key, flight in self._table.items() if flight.spec.id == group])
+
+    def dispatch(self) -> None:
+        """Starts loader tasks while there are flights that wait and tasks are free."""
+        while len(self.running) < self._limit and (flights := self._next()):
+            spec = flights[0].spec
+            load = self._start(spec, [flight.key for flight in flights])
+            chunk = Chunk(flights, load, self._clock() + BUDGET_S + spec.options.load_timeout_s)
+            for flight in flights:
+                flight.chunk = chunk
+            self.running.append(chunk)
+
+    def _next(self) -> list[Flight]:
+        """The flights of the next chunk: a fair share of what waits in the group whose turn it is."""
+        while self._waiting:
+            group, queue = self._waiting.popitem(last=False)
+            if not queue:
+                continue
+            first = next(iter(queue.values()))
+            if first.alone:
+                chosen = [first]
+            else:
+                free = self._limit - len(self.running)
+                most = first.spec.options.batch_size if first.spec.batch else CHUNK_KEYS
+                size = min(-(-len(queue) // free), most)
+                chosen = [flight for flight, _ in zip(queue.values(), range(size), strict=False) if not flight.alone]
+            for flight in chosen:
+                del queue[flight.key]
+            if queue:
+                self._waiting[group] = queue
+            return chosen
+        return []
+
+    def futures(self, keys: Iterable[bytes], started: Container[bytes]) -> list[InFlight]:
+        """What to wait for to get these keys, all of which have flights."""
+        now, shared = self._clock(), dict[tuple[int, bool], InFlight]()
+        futures = []
+        for key in keys:
+            chunk, new = self._table[key].chunk, key in started
+            # One object for all keys of a chunk: a message about a thousand keys then holds each future once.
+            if (id(chunk), new) not in shared:
+                shared[id(chunk), new] = self._future(chunk, new, now)
+            futures.append(shared[id(chunk), new])
+        return futures
+
+    def _future(self, chunk: Chunk | None, started: bool, now: float) -> InFlight:
+        if chunk is None:
+            load = self.running[0].load
+            return InFlight(load.outcome, load.payload, started, alone=False, left_s=ASK_AGAIN_S)
+        left_s = max(chunk.deadline - now, 0.0)
+        return InFlight(chunk.load.outcome, chunk.load.payload, started, len(chunk.flights) == 1, left_s)
+
+    def chunks_of(self, keys: Iterable[bytes]) -> list[Chunk]:
+        """The running chunks that these keys are in."""
+        flights = (self._table.get(key) for key in keys)
+        return list({id(f.chunk): f.chunk for f in flights if f is not None and f.chunk is not None}.values())
+
+    def landed(self, chunks: list[Chunk]) -> list[tuple[Chunk, Outcome | Failed]]:
+        """Takes out those of these chunks that have ended, the overdue ones after ending them."""
+        now, ended = self._clock(), []
+        for chunk in chunks:
+            result = chunk.load.result()
+            if result is None and now >= chunk.deadline:
+                chunk.load.cancel()
+                result = Failed(f"it took longer than {chunk.flights[0].spec.options.load_timeout_s:g} s", hung=True)
+            if result is not None:
+                ended.append((chunk, result))
+        for chunk, _ in ended:
+            self.running.remove(chunk)
+        return ended
+
+    def finish(self, chunk: Chunk, reached: Iterable[bytes]) -> list[Flight]:
+        """After a chunk that brought these keys: their flights that are still wanted; the others wait again."""
+        done = set(reached)
+        wanted = [flight for flight in chunk.flights if self._table.get(flight.key) is flight]
+        for flight in wanted:
+            if flight.key in done:
+                del self._table[flight.key]
+            else:
+                self._wait(flight)
+        return [flight for flight in wanted if flight.key in done]
+
+    def fail(self, chunk: Chunk) -> None:
+        """After a chunk that brought nothing: a single key is free again, several are tried one by one."""
+        for flight in chunk.flights:
+            if self._table.get(flight.key) is flight:
+                if len(chunk.flights) == 1:
+                    del self._table[flight.key]
+                else:
+                    flight.alone = True
+                    self._wait(flight)

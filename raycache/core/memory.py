@@ -1,0 +1,133 @@
+"""Folders in shared memory: where a shard's pages and slots lie, and the sweep of what dead sessions left behind.
+
+A folder belongs to an owner, a process whose end ends the session (for a shard its node's raylet, for an inline cache
+the process itself), and is locked by the process that uses it. It may be swept when both are gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from raycache.options import default_capacity
+
+SHARED_MEMORY = Path("/dev/shm")
+#: Room beside the capacity: version slots, the table of readers, the reserve for deletes.
+OVERHEAD_BYTES = 4 << 20
+#: The map is larger than the capacity: pages are partly empty, a value just over half a page takes a whole one.
+MAP_FACTOR = 3
+
+
+def _prefix() -> str:
+    return f"raycache-{os.getuid()}-"
+
+
+def _roots() -> list[Path]:
+    return [root for root in (SHARED_MEMORY, Path(tempfile.gettempdir())) if root.is_dir()]
+
+
+def usual_capacity() -> int:
+    """The default capacity of a shard on this machine."""
+    return default_capacity(os.fspath(_roots()[0]))
+
+
+class Folder:
+    """A folder of this process, mode 0700; `remove` or the sweep ends it."""
+
+    def __init__(self, name: str, capacity_bytes: int, owner: int) -> None:
+        """Makes the folder, or takes it over from an earlier process of the same name.
+
+        Args:
+            name: unique among all caches of the user on this machine.
+            capacity_bytes: what is to fit in it; decides whether shared memory will do.
+            owner: the process id whose end ends the session.
+        """
+        self.path = _place(_prefix() + name, capacity_bytes + OVERHEAD_BYTES)
+        self.path.mkdir(mode=0o700, exist_ok=True)
+        status = self.path.lstat()
+        if status.st_uid != os.getuid() or status.st_mode & 0o077:
+            raise PermissionError(
+                f"{self.path} belongs to user {status.st_uid} with mode {status.st_mode & 0o777:o}; pages are only "
+                f"kept where nobody else can write: remove it"
+            )
+        self._lock = os.open(self.path / "owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.truncate(self._lock, 0)
+        os.pwrite(self._lock, json.dumps({"pid": owner, "started": _started(owner)}).encode(), 0)
+
+    def remove(self) -> None:
+        """Removes the folder with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+
+
+def _place(name: str, needed: int) -> Path:
+    roots = _roots()
+    for root in roots:
+        if (root / name).is_dir():
+            return root / name
+    free = shutil.disk_usage(roots[0]).free
+    return (roots[0] if free >= needed else roots[-1]) / name
+
+
+def warn_if_slow(folder: Path) -> None:
+    """Says once for a folder that it lies outside of shared memory."""
+    if SHARED_MEMORY.is_dir() and SHARED_MEMORY not in folder.parents:
+        free = shutil.disk_usage(SHARED_MEMORY).free
+        warnings.warn(
+            f"{SHARED_MEMORY} has only {free:,} bytes free, too few for the cache's capacity: its pages "
+            f"are in {folder} instead, on disk. Give {SHARED_MEMORY} more room (docker run --shm-size=...) or the cache a smaller "
+            f"capacity=",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def sweep() -> list[Path]:
+    """Removes folders of sessions that have ended without doing so themselves; which."""
+    swept = []
+    for root in _roots():
+        for folder in root.glob(_prefix() + "*"):
+            with contextlib.suppress(OSError), _unused(folder / "owner") as unused:
+                if unused:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    swept.append(folder)
+    return swept
+
+
+@contextlib.contextmanager
+def _unused(owner: Path) -> Iterator[bool]:
+    """Whether nobody uses the folder of this file any more; locks it meanwhile."""
+    file = os.open(owner, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+            yield False
+            return
+        try:
+            told = json.loads(os.pread(file, 4096, 0))
+            yield _started(int(told["pid"])) != told["started"]
+        except (ValueError, KeyError, TypeError):
+            yield False  # being made at this moment
+    finally:
+        os.close(file)
+
+
+def _started(pid: int) -> int | None:
+    """When a process began, in ticks since boot: tells it from a later one of the same id. None if there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return int(stat.rpartition(")")[2].split()[19])

@@ -1,0 +1,325 @@
+"""Everything that crosses between clients, shards, the directory and loaders.
+
+Keys in messages are full keys: four bytes of the group's id, then the canonical bytes of the user's key. Expected
+outcomes are values; whatever a message holds as a `Future` belongs to the transport, which alone can wait for it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from raycache.core.codec import Blob
+from raycache.core.ring import Ring
+from raycache.core.stats import Stats
+from raycache.options import CacheOptions, GroupOptions
+
+Future = Any
+
+_GROUP = struct.Struct(">I")
+PREFIX_BYTES = _GROUP.size
+
+
+def group_prefix(group: int) -> bytes:
+    """What all full keys of a group start with."""
+    return _GROUP.pack(group)
+
+
+def group_of(key: bytes) -> int:
+    return int(_GROUP.unpack_from(key)[0])
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSpec:
+    """A group as every process knows it. A group that is defined anew gets a new id: no old entry can be read then."""
+
+    id: int  # 0: not yet given by the directory
+    name: str
+    options: GroupOptions
+    getter: bytes | None = None  # pickled, with the environment it needs; None: the group has no getter
+    getter_name: str = ""  # for people: module and qualified name
+    getter_code: str = ""  # tells one getter from another, the same in every process
+    batch: bool = False  # the getter takes a list of keys
+    environment: Mapping[str, Any] = field(default_factory=dict)  # of the process that registered it
+
+
+# -------------------------------------------------------------------------------------------- from a loader
+
+
+class Loaded(NamedTuple):
+    """A value. `data` has the bytes of a small one; of a large one it is its place in the load's payload."""
+
+    tag: int
+    data: bytes | int
+    ttl_s: float | None
+    cost_s: float
+    size: int
+
+
+class Absent(NamedTuple):
+    """The getter raised NotFound, with this message."""
+
+    message: str
+    cost_s: float
+    ttl_s: float | None = None  # how long that may be remembered; None: not at all
+
+
+class Raised(NamedTuple):
+    """The getter raised; the exception pickled, and its traceback there as text."""
+
+    error: bytes
+    traceback: str
+    cost_s: float
+
+
+Outcome = dict[bytes, "Loaded | Absent | Raised"]
+"""What a load brought, by full key. A key that is not in it was not reached; it is loaded by another task."""
+
+
+class Failed(NamedTuple):
+    """What a transport gives in place of an answer that will never come."""
+
+    reason: str
+    hung: bool = False  # there may still be somebody: no answer in time, or ended because it took too long
+
+
+# ----------------------------------------------------------------------------------------- client to shard
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """The records of these keys, all of one group; answered by `Answers`, `Moved` or `NoSuchGroup`."""
+
+    group: int
+    keys: tuple[bytes, ...]
+    epoch: int  # of the asker's ring
+    load: bool = True  # start a load for a key that is not there
+    fresh: bool = False  # start one for a key that is there, too
+    standin: bool = False  # asked because the owner cannot be reached
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """First round of a set at the owner of the keys: replaces."""
+
+    group: int
+    items: tuple[tuple[bytes, Blob, float | None], ...]  # key, value, ttl
+    ring: Ring
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """First round of an invalidation: flights are taken out of the table, entries go. No keys: all of the group."""
+
+    group: int
+    keys: tuple[bytes, ...] | None
+    ring: Ring
+    removal: bool = True  # to be counted as one: not the copies that others than the owner drop in a set
+
+
+@dataclass(frozen=True, slots=True)
+class Bump:
+    """Second round, when all have acknowledged the first: ends near entries. None: all of them."""
+
+    keys: tuple[bytes, ...] | None
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """At most `limit` keys of the group that start with the prefix and come after `after`."""
+
+    prefix: bytes
+    after: bytes = b""
+    limit: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """The counters of a group, or of all groups by id."""
+
+    group: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a client did without asking: its counters, and the keys that it hit."""
+
+    group: int
+    stats: Stats
+    touched: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Define:
+    """A group that the shard does not know yet."""
+
+    spec: GroupSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Learn:
+    """A newer ring."""
+
+    ring: Ring
+
+
+@dataclass(frozen=True, slots=True)
+class Describe:
+    """Asks for the shard's `ShardInfo`."""
+
+
+# ------------------------------------------------------------------------------------------- from a shard
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """A load that the asker can wait for. If it ends without the key: ask again."""
+
+    outcome: Future  # an Outcome, or Failed
+    payload: Future  # a tuple of Blobs, the large values of the outcome
+    started: bool  # by this very request
+    alone: bool  # it loads this key only: if it fails, so does the key's load
+    left_s: float  # until it is ended
+
+
+@dataclass(frozen=True, slots=True)
+class Large:
+    """A hit whose value lies in the object store."""
+
+    record: bytes  # a stub
+    value: Future  # a tuple that starts with its Blob
+
+
+class Missing(NamedTuple):
+    """Not there, and a load was not asked for, or the group has no getter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """One answer for each key asked for; a hit is the record itself."""
+
+    items: list[bytes | Large | InFlight | Missing]
+    now: float  # the clock by which the records' times are to be read
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Done, in this epoch; `uncached` names keys of a Set that found no room."""
+
+    epoch: int
+    done: int = 0
+    uncached: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Not the owner, by a ring of this epoch."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoSuchGroup:
+    """The shard does not know the group: define it and ask again. `replaced`: and never will, it was redefined."""
+
+    group: int
+    replaced: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardInfo:
+    """One shard of the cache."""
+
+    id: str
+    node: str  # Ray's id of it; "inline"
+    pid: int
+    address: str  # of the node
+    folder: str  # of its pages, on its node
+    weight: float
+    entries: int
+    bytes: int
+    capacity_bytes: int
+    loads: int  # loader tasks running now
+    epoch: int
+    lease_s: float  # seconds that its lease still holds
+    reachable: bool = True  # False: it did not answer, and only id, node and folder are known
+
+
+# --------------------------------------------------------------------------------------------- directory
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the directory knows: asked for by `GetView`, given to whoever joins."""
+
+    ring: Ring
+    places: Mapping[str, Place]
+
+
+class Place(NamedTuple):
+    """Where a member is."""
+
+    node: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetView:
+    """Asks for the `View`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """A shard becomes a member; answered by the View with it."""
+
+    id: str
+    place: Place
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Members go, or are known to be dead. Answered by the View without them."""
+
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """These members did not answer a client. Answered by the View, without those that are dead."""
+
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """A group is wanted; answered by its GroupSpec with an id, or by a `Refused`."""
+
+    spec: GroupSpec
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FindGroup:
+    """Asks for the GroupSpec of a name; None when there is none. No name: all of them, by name."""
+
+    name: str | None = None
+
+
+class Refused(NamedTuple):
+    """A group cannot be registered; an exception of this name of raycache.errors says so to the user."""
+
+    error: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetOptions:
+    """Asks for the CacheOptions that the cache was made with."""
+
+
+DirectoryAnswer = View | GroupSpec | Refused | CacheOptions | dict[str, GroupSpec] | None

@@ -1,0 +1,213 @@
+"""Pages: records under keys in an LMDB file in shared memory. One process writes, every process of the node reads.
+
+A reader sees a consistent snapshot, copies out what it asked for and ends its transaction at once, since an open one
+keeps freed pages from being used again. The file is opened without a writable map, and memory for it is reserved
+before it is used: a full /dev/shm is then an error of a put (`PagesFull`), never a SIGBUS, and deletes still find the
+few pages that they need. A key that is longer than LMDB allows is cut, ends in a digest, and stands in full before
+its record.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import lmdb
+
+_LONGEST = 511  # LMDB's bound on keys; exactly this length marks a key that was cut
+_DIGEST = 16
+_LENGTH = struct.Struct("<I")
+_READERS = 1024
+_LOCK_BYTES = 64 * (_READERS + 64)  # LMDB's table of readers: a cache line each, and its header
+_BATCH = 10_000  # deletes in one transaction: more only make its list of dirty pages long
+_SMALL_BATCH = 16  # where there is no room for that: each touches a few pages, which the next one uses again
+_PAGE = 4096
+_RESERVE = 1 << 20  # what is kept free for deletes, and the step in which the file grows
+
+
+class PagesFull(Exception):
+    """No room for a write, in the map or in the file system; nothing of it was done."""
+
+
+class Pages:
+    """The file in one folder, as its only writer (`Pages.create`) or as a reader (`Pages.open`)."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self._folder = folder
+        self._env: Any = lmdb.open(os.fspath(folder), writemap=False, readahead=False, max_readers=_READERS, **options)
+        self._reserved = 0
+        _opened.add(self)
+
+    @classmethod
+    def create(cls, folder: Path, map_bytes: int) -> Pages:
+        """Makes new pages in a folder, in place of what was there; raises PagesFull where there is no room at all."""
+        for name in ("data.mdb", "lock.mdb"):
+            (folder / name).unlink(missing_ok=True)
+        try:
+            lock = os.open(folder / "lock.mdb", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(lock, 0, _LOCK_BYTES)  # LMDB maps it: a hole would be a SIGBUS when /dev/shm is full
+            finally:
+                os.close(lock)
+            return cls(folder, map_size=map_bytes, sync=False, metasync=False, meminit=False, mode=0o600)
+        except (OSError, lmdb.Error) as error:
+            raise PagesFull(f"{folder}: {error}") from error
+
+    @classmethod
+    def open(cls, folder: Path) -> Pages:
+        """Opens the pages of another process for reading; raises OSError where there are none."""
+        try:
+            return cls(folder, readonly=True, create=False)
+        except lmdb.Error as error:
+            raise OSError(f"cannot read the pages in {folder}: {error}") from error
+
+    # ------------------------------------------------------------------------------------------- reading
+
+    def get(self, key: bytes) -> bytes | None:
+        """A copy of the record, or None."""
+        if len(key) >= _LONGEST:
+            return self.get_many([key]).get(key)
+        txn = self._env.begin()
+        record: bytes | None = txn.get(key)
+        txn.abort()
+        return record
+
+    def get_many(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
+        """Copies of the records that there are, all of one snapshot."""
+        found = {}
+        txn = self._env.begin()
+        for key in keys:
+            record = txn.get(key if len(key) < _LONGEST else _cut(key))
+            if record is not None and len(key) >= _LONGEST:
+                full, record = _split(record)
+                record = record if full == key else None
+            if record is not None:
+                found[key] = record
+        txn.abort()
+        return found
+
+    def scan(self, prefix: bytes, after: bytes = b"", limit: int | None = None) -> list[bytes]:
+        """The keys that start with the prefix, in the order of the file, after a key given by an earlier scan."""
+        with self._env.begin(buffers=True) as txn:
+            keys: list[bytes] = []
+            for key, _ in self._range(txn, prefix, after):
+                if limit is not None and len(keys) == limit:
+                    break
+                keys.append(key)
+            return keys
+
+    def _range(self, txn: Any, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, Any]]:
+        """Keys and records, in the order of the file."""
+        with txn.cursor() as cursor:
+            start = max(_cut(prefix)[: _LONGEST - _DIGEST], _cut(after))
+            more = cursor.set_range(start) if start else cursor.first()
+            while more:
+                key, record = cursor.item()
+                key = bytes(key)
+                if not key.startswith(prefix[: _LONGEST - _DIGEST]):
+                    return
+                at, full = key, key
+                if len(key) == _LONGEST:
+                    full, record = _split(record)
+                if at > _cut(after) and full.startswith(prefix):
+                    yield full, record
+                more = cursor.next()
+
+    # ------------------------------------------------------------------------------------------- writing
+
+    def write(self, puts: Mapping[bytes, bytes], deletes: Iterable[bytes] = ()) -> None:
+        """Deletes and stores, all or nothing; raises PagesFull when there is no room for all."""
+        try:
+            self._reserve(sum(map(_page_bytes, puts.values())))
+            with self._env.begin(write=True) as txn:
+                for key in deletes:
+                    txn.delete(_cut(key))
+                for key, record in puts.items():
+                    txn.put(_cut(key), record if len(key) < _LONGEST else _LENGTH.pack(len(key)) + key + record)
+        except (OSError, lmdb.MapFullError, lmdb.DiskError, lmdb.TxnFullError) as error:
+            raise PagesFull(f"{self._folder}: {error}") from error
+
+    def _reserve(self, more: int) -> None:
+        """Grows the file for this many bytes of records, so that deletes always find free pages."""
+        if not more:
+            return
+        needed = (self._env.info()["last_pgno"] + 1) * _PAGE + more + _RESERVE
+        if needed > self._reserved:
+            needed += -needed % _RESERVE
+            file = os.open(self._folder / "data.mdb", os.O_RDWR | os.O_CLOEXEC)
+            try:
+                os.posix_fallocate(file, 0, needed)
+            finally:
+                os.close(file)
+            self._reserved = needed
+
+    def delete(self, keys: list[bytes]) -> None:
+        """Deletes, in several transactions where the file system has no room for one; raises PagesFull if for none."""
+        for at in range(0, len(keys), _BATCH):
+            batch = keys[at : at + _BATCH]
+            try:
+                self.write({}, batch)
+            except PagesFull:
+                for small in range(0, len(batch), _SMALL_BATCH):
+                    self.write({}, batch[small : small + _SMALL_BATCH])
+
+    def clear_dead_readers(self) -> int:
+        """Frees what readers hold that died in the middle of a read; their number."""
+        return int(self._env.reader_check())
+
+    def file_bytes(self) -> int:
+        """Bytes of memory that the file takes: it grows to what was needed at once and is used again after that."""
+        return sum((self._folder / name).stat().st_blocks * 512 for name in ("data.mdb", "lock.mdb"))
+
+    def close(self) -> None:
+        _opened.discard(self)
+        self._env.close()
+
+
+def _page_bytes(record: bytes) -> int:
+    """What a record may add to the file: shared pages may be half full, larger ones have pages of their own."""
+    return 2 * (len(record) + 2 * _LONGEST) if len(record) < _PAGE // 2 else len(record) + 2 * _PAGE
+
+
+def _cut(key: bytes) -> bytes:
+    if len(key) < _LONGEST:
+        return key
+    return key[: _LONGEST - _DIGEST] + blake2b(key, digest_size=_DIGEST).digest()
+
+
+def _split(stored: Any) -> tuple[bytes, bytes]:
+    """The full key and the record of what lies under a cut key."""
+    at = _LENGTH.size + _LENGTH.unpack_from(stored)[0]
+    return bytes(stored[_LENGTH.size : at]), bytes(stored[at:])
+
+
+class _Nothing:
+    """In place of an environment that may not be used: it finds nothing."""
+
+    def begin(self, **_: Any) -> _Nothing:
+        return self
+
+    def get(self, _: bytes) -> None:
+        return None
+
+    abort = close = lambda self: None
+
+
+# LMDB forbids to use an environment after a fork, and even closing it there would free the parent's place among the
+# readers. So the child keeps it unused and finds nothing in the pages; what it asks goes to the shard.
+_opened: weakref.WeakSet[Pages] = weakref.WeakSet()
+_inherited: list[Any] = []
+
+
+def _after_fork() -> None:
+    for pages in list(_opened):
+        _inherited.append(pages._env)
+        pages._env = _Nothing()
+
+
+os.register_at_fork(after_in_child=_after_fork)

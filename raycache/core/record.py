@@ -1,0 +1,55 @@
+"""A record: what lies under a key in the pages. A fixed header, then the value's bytes.
+
+Times are seconds of the node's monotonic clock, which all its processes share and no setting of the wall clock moves.
+What leaves the node carries the clock's reading of the moment, so that the other side can count what remains.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import NamedTuple
+
+from raycache.core.codec import STUB
+
+NEVER = math.inf
+
+_HEADER = struct.Struct("<dffB")  # expires, stored, cost, tag
+_SIZE = struct.Struct("<Q")
+HEADER_BYTES = _HEADER.size
+
+
+class Header(NamedTuple):
+    expires: float  # on the node's clock; NEVER
+    stored: float  # when the value came in
+    cost_s: float  # what the getter took for it
+    tag: int  # of the codec
+
+
+def pack(header: Header, data: bytes) -> bytes:
+    return _HEADER.pack(*header) + data
+
+
+def header(stored: bytes | memoryview) -> Header:
+    return Header._make(_HEADER.unpack_from(stored))
+
+
+def body(stored: bytes) -> memoryview:
+    """The value's bytes, not copied."""
+    return memoryview(stored)[HEADER_BYTES:]
+
+
+def stub(head: Header, size: int) -> bytes:
+    """The record of a value that lies in the object store: its header and its size."""
+    return _HEADER.pack(head.expires, head.stored, head.cost_s, STUB) + _SIZE.pack(size)
+
+
+def is_stub(stored: bytes | memoryview) -> bool:
+    return stored[HEADER_BYTES - 1] == STUB
+
+
+def value_bytes(stored: bytes | memoryview) -> int:
+    """Bytes that the entry takes: the record itself, and what a stub stands for."""
+    if is_stub(stored):
+        return len(stored) + int(_SIZE.unpack_from(stored, HEADER_BYTES)[0])
+    return len(stored)

@@ -1,0 +1,178 @@
+"""The entries of one group in one shard: records in the pages, their order in a policy, exact bytes.
+
+Invariants: a key is in the policy if and only if it is in the pages; `bytes` is the sum over all entries of key,
+record and large value; it does not exceed the capacity when a call returns, whatever was put.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from raycache.core import record
+from raycache.core.eviction import LRU, Policy
+from raycache.core.messages import Future, group_prefix
+from raycache.core.pages import Pages, PagesFull
+
+#: Share of the entries that go at once when shared memory is full before the capacity is reached, and how often.
+_SHARE_WHEN_FULL, _TRIES_WHEN_FULL = 8, 3
+
+
+class Entry(NamedTuple):
+    """What is put: a record, and for a stub the large value that it stands for."""
+
+    record: bytes
+    large: Future | None = None
+
+
+def entry_bytes(key: bytes, stored: bytes) -> int:
+    """What an entry counts for."""
+    return len(key) + record.value_bytes(stored)
+
+
+class Store:
+    """Entries by full key. Not thread-safe; the shard's lock guards it."""
+
+    def __init__(self, group: int, capacity_bytes: int, pages: Pages) -> None:
+        self.capacity_bytes = capacity_bytes
+        self.bytes = self.evictions = self.expirations = 0
+        self._prefix = group_prefix(group)
+        self._pages = pages
+        self._policy: Policy = LRU()
+        self._large: dict[bytes, Future] = {}
+        self._expiries: list[tuple[float, bytes]] = []  # a heap; entries replaced or gone stay in it until then
+
+    def __len__(self) -> int:
+        return len(self._policy)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._policy
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._policy)
+
+    def get(self, key: bytes, now: float) -> bytes | None:
+        """The record of a live entry, which becomes the most recent one."""
+        if key not in self._policy:
+            return None
+        stored = self._pages.get(key)
+        assert stored is not None, "an entry of the policy is not in the pages"
+        if record.header(stored).expires <= now:
+            self.expirations += 1
+            self.remove([key])
+            return None
+        self._policy.touch(key)
+        return stored
+
+    def large(self, key: bytes) -> Future:
+        """The value that a stub stands for."""
+        return self._large[key]
+
+    def touch(self, keys: Iterable[bytes]) -> None:
+        """These were hit where the shard did not see it."""
+        for key in keys:
+            self._policy.touch(key)
+
+    def fits(self, key: bytes, entry: Entry) -> bool:
+        return entry_bytes(key, entry.record) <= self.capacity_bytes
+
+    def put(self, entries: Mapping[bytes, Entry]) -> list[bytes]:
+        """Stores entries that each fit, evicting for them; gives the keys for which shared memory had no room."""
+        unstored: list[bytes] = []
+        batch: dict[bytes, Entry] = {}
+        size = 0
+        for key, entry in entries.items():
+            one = entry_bytes(key, entry.record)
+            if batch and size + one > self.capacity_bytes:
+                unstored += self._put(batch, size)
+                batch, size = {}, 0
+            batch[key] = entry
+            size += one
+        if batch:
+            unstored += self._put(batch, size)
+        return unstored
+
+    def _put(self, entries: dict[bytes, Entry], size: int) -> list[bytes]:
+        """One transaction: what is replaced goes, then what is evicted, then the new entries come."""
+        replaced = [key for key in entries if key in self._policy]
+        self._forget(replaced)
+        evicted = self._evict(self.bytes + size - self.capacity_bytes)
+        puts = {key: entry.record for key, entry in entries.items()}
+        try:
+            self._pages.write(puts, evicted)
+        except PagesFull:
+            self._pages.delete([*replaced, *evicted])
+            if not self._put_when_full(puts):
+                return list(entries)
+        self.bytes += size
+        for key, entry in entries.items():
+            self._policy.add(key)
+            if entry.large is not None:
+                self._large[key] = entry.large
+            expires = record.header(entry.record).expires
+            if expires != record.NEVER:
+                heapq.heappush(self._expiries, (expires, key))
+        self._trim_expiries()
+        return []
+
+    def _put_when_full(self, puts: dict[bytes, bytes]) -> bool:
+        for _ in range(_TRIES_WHEN_FULL):
+            self._pages.delete(self._evict(self.bytes // _SHARE_WHEN_FULL + 1))
+            try:
+                self._pages.write(puts)
+                return True
+            except PagesFull:
+                continue
+        return False
+
+    def _evict(self, excess: int) -> list[bytes]:
+        """Takes entries of at least so many bytes out of the order; the keys, which the pages still have."""
+        victims: list[bytes] = []
+        target = self.bytes - excess
+        while self.bytes > target and len(self._policy):
+            victim = self._policy.victim()
+            self._forget([victim])
+            victims.append(victim)
+        self.evictions += len(victims)
+        return victims
+
+    def _forget(self, keys: list[bytes]) -> None:
+        """Takes entries out of everything but the pages."""
+        self._account_gone(self._pages.get_many(keys))
+
+    def _account_gone(self, gone: dict[bytes, bytes]) -> None:
+        for key, stored in gone.items():
+            self.bytes -= entry_bytes(key, stored)
+            self._policy.discard(key)
+            self._large.pop(key, None)
+
+    def remove(self, keys: Iterable[bytes]) -> int:
+        """Removes entries; how many there were. Absent keys are fine."""
+        present = self._pages.get_many(key for key in keys if key in self._policy)
+        self._pages.delete(list(present))  # first: if it fails, the entries are still here and counted
+        self._account_gone(present)
+        return len(present)
+
+    def clear(self) -> int:
+        """Removes everything; how many entries there were."""
+        return self.remove(list(self._policy))
+
+    def expire(self, now: float) -> None:
+        """Removes what is over, whatever its recency."""
+        due = []
+        while self._expiries and self._expiries[0][0] <= now:
+            due.append(heapq.heappop(self._expiries)[1])
+        over = [k for k, stored in self._pages.get_many(due).items() if record.header(stored).expires <= now]
+        self.expirations += self.remove(over)
+
+    def _trim_expiries(self) -> None:
+        """Makes the heap anew when most of it is about entries that were replaced or are gone."""
+        if len(self._expiries) > 2 * len(self._policy) + 64:
+            live = ((k, record.header(stored).expires) for k, stored in self._pages.get_many(self._policy).items())
+            self._expiries = [(expires, key) for key, expires in live if expires != record.NEVER]
+            heapq.heapify(self._expiries)
+
+    def scan(self, prefix: bytes, after: bytes, limit: int) -> list[bytes]:
+        """Keys of live entries, in the order of the pages, from after a key of an earlier scan on."""
+        return self._pages.scan(prefix, after, limit)

@@ -1,0 +1,190 @@
+"""The whole cache in this process, without Ray: the same shards, directory and lookup, called directly.
+
+For unit tests, and for programs that want one code path with and without a cluster. Getters run in threads.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from raycache.core import futures
+from raycache.core.client import Local, Wait
+from raycache.core.codec import Blob, Codec
+from raycache.core.directory import Directory
+from raycache.core.futures import Done, Pending, pending
+from raycache.core.getters import run
+from raycache.core.memory import MAP_FACTOR, Folder, warn_if_slow
+from raycache.core.messages import Failed, GroupSpec, Join, Learn, Outcome, Place, ShardInfo, View
+from raycache.core.pages import Pages
+from raycache.core.shard import Shard
+from raycache.core.versions import Versions
+from raycache.errors import CacheUnavailable
+from raycache.options import CacheOptions, default_loads
+
+NODE = "inline"
+
+
+class _ThreadLoad:
+    """A load that runs in a thread."""
+
+    def __init__(self, landed: Callable[[], None], work: Callable[[], tuple[Outcome, Any]]) -> None:
+        self.outcome, self.payload = pending(), pending()
+        self._lock = threading.Lock()
+        both = futures.in_thread(work)
+        both.add_done_callback(lambda _: self._end(*futures.wait(Wait([both], 0.0), _failed)))
+        both.add_done_callback(lambda _: landed())
+
+    def _end(self, came: tuple[Outcome, Any] | Failed) -> None:
+        outcome, payload = (came, None) if isinstance(came, Failed) else came
+        with self._lock:
+            if not self.outcome.done():
+                self.payload.set_result(payload)
+                self.outcome.set_result(outcome)
+
+    def result(self) -> Outcome | Failed | None:
+        return self.outcome.result() if self.outcome.done() else None
+
+    def large(self, place: int) -> Done:
+        return Done((self.payload.result()[place],))
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more; a thread cannot be ended."""
+        self._end(Failed("ended: it took too long", hung=True))
+
+
+class _ThreadLoader:
+    """Runs the getters of one shard in threads."""
+
+    def __init__(self, cache: InlineNetwork) -> None:
+        self._cache = cache
+        self.tick: Callable[[], None] = lambda: None
+
+    def start(self, spec: GroupSpec, keys: list[bytes]) -> _ThreadLoad:
+        return _ThreadLoad(lambda: self._cache.locked(self.tick), lambda: self._cache.load(spec, keys))
+
+    def hold(self, blob: Blob) -> Done:
+        return Done((Blob(blob.tag, tuple(bytes(part) for part in blob.parts)),))
+
+
+class InlineNetwork:
+    """A directory and shards in this process, and a network that calls them. Also what waits for its futures."""
+
+    where = "inline"
+
+    def __init__(self, name: str, options: CacheOptions, codec: Codec, clock: Callable[[], float]) -> None:
+        self._getters: dict[int, Callable[..., Any]] = {}  # by group id; here they need not be pickled
+        self._codec, self._clock = codec, clock
+        self._lock = threading.RLock()
+        self._process = os.getpid()
+        self._directory = Directory(options)
+        self._shards: dict[str, Shard] = {}
+        self._memory: dict[str, tuple[Folder, Pages, Versions]] = {}
+        token = secrets.token_hex(4)
+        for number in range(options.shards_per_node):
+            self._start(f"inline.{number}", f"{name}-{token}-{number}", options)
+        for shard in self._shards.values():
+            shard.handle(Learn(self._directory.view.ring))
+
+    def _start(self, id: str, folder_name: str, options: CacheOptions) -> None:
+        folder = Folder(folder_name, options.capacity_bytes, os.getpid())
+        warn_if_slow(folder.path)
+        pages = Pages.create(folder.path, MAP_FACTOR * options.capacity_bytes)
+        versions = Versions(folder.path / "versions", create=True)
+        self._memory[id] = folder, pages, versions
+        info = ShardInfo(
+            id=id,
+            node=NODE,
+            pid=os.getpid(),
+            address="127.0.0.1",
+            folder=os.fspath(folder.path),
+            weight=1.0,
+            entries=0,
+            bytes=0,
+            capacity_bytes=options.capacity_bytes,
+            loads=0,
+            epoch=0,
+            lease_s=0.0,
+        )
+        loader = _ThreadLoader(self)
+        shard = Shard(
+            info,
+            pages=pages,
+            versions=versions,
+            loader=loader,
+            clock=self._clock,
+            max_loads=options.max_loads or default_loads(),
+        )
+        loader.tick = shard.tick
+        view = self._directory.handle(Join(id, Place(NODE, info.folder), info.weight))
+        shard.begin(view.ring)
+        self._shards[id] = shard
+
+    def locked(self, call: Callable[[], None]) -> None:
+        with self._lock:
+            if self._shards:
+                call()
+
+    def load(self, spec: GroupSpec, keys: list[bytes]) -> tuple[Outcome, Any]:
+        return run(self._getters[spec.id], spec, keys, self._codec)
+
+    def packed(self, spec: GroupSpec, getter: Callable[..., Any]) -> GroupSpec:
+        return replace(spec, getter=b"")
+
+    def registered(self, spec: GroupSpec, getter: Callable[..., Any]) -> None:
+        self._getters.setdefault(spec.id, getter)
+
+    def ensure(self) -> None:
+        """They were started with the cache."""
+
+    def close(self) -> None:
+        """The cache ends with its only process: the shards, and what they had."""
+        with self._lock:
+            for shard in self._shards.values():
+                shard.end()
+            self._shards.clear()
+            for folder, pages, _ in self._memory.values():
+                pages.close()
+                folder.remove()
+            self._memory.clear()
+
+    destroy = close
+
+    # ------------------------------------------------------------------------------------------- network
+
+    def ask(self, shard: str, message: Any) -> Done:
+        if os.getpid() != self._process:
+            raise CacheUnavailable("an inline cache belongs to the process that made it; connect again after a fork")
+        with self._lock:
+            if shard not in self._shards:
+                return Done(Failed("the cache was destroyed"))
+            return Done(self._shards[shard].handle(message))
+
+    def ask_directory(self, message: Any) -> Done:
+        with self._lock:
+            return Done(self._directory.handle(message))
+
+    def run(self, spec: GroupSpec, keys: list[bytes]) -> Pending[Any]:
+        return futures.in_thread(lambda: self.load(spec, keys))
+
+    def attach(self, view: View) -> Local:
+        if not self._memory:
+            return Local()
+        versions = next(iter(self._memory.values()))[2]
+        return Local(versions.lease, versions.slots, {id: pages for id, (_, pages, _) in self._memory.items()})
+
+    # ------------------------------------------------------------------------------------------- waiting
+
+    def wait(self, want: Wait) -> list[Any]:
+        return futures.wait(want, _failed)
+
+    async def await_(self, want: Wait) -> list[Any]:
+        return await futures.await_(want, _failed)
+
+
+def _failed(error: BaseException) -> Failed:
+    return Failed(repr(error))
