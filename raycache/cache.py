@@ -270,7 +270,7 @@ class Cache:
         with self._lock:
             if spec.id not in self._groups:
                 self._groups[spec.id] = Group(
-                    spec, self._client, self._network, self._codec, self._clock, self._wake.set, self._group_elsewhere
+                    spec, self._client, self._network, self._codec, self._clock, self._group_elsewhere
                 )
             return self._groups[spec.id]
 

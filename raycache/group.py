@@ -1,33 +1,23 @@
-"""`Group`: what users hold. A near cache and the pages of this node first, then one lookup with two faces."""
+"""`Group`: what users hold. One lookup and one set of operations, each with a face for threads and one for `await`."""
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from raycache.core import keys as core_keys
 from raycache.core import record
-from raycache.core.client import Client, Found, NotThere, Result, Steps, Wait, adrive, drive, found
-from raycache.core.codec import Codec, decode, shareable
+from raycache.core.client import Client, Steps, Wait, adrive, drive
+from raycache.core.codec import Codec
 from raycache.core.keys import Key
-from raycache.core.messages import PREFIX_BYTES, GroupSpec, group_prefix
-from raycache.core.near import Near, NearEntry
+from raycache.core.lookup import RAISE, Lookup, Reader
+from raycache.core.messages import PREFIX_BYTES, GroupSpec
 from raycache.core.stats import Stats
 from raycache.core.store import entry_bytes
-from raycache.core.versions import slot_of
-from raycache.errors import NotFound, ValueTooLarge
-from raycache.options import Duration, optional_seconds
+from raycache.errors import ValueTooLarge
+from raycache.options import Duration, parse_seconds
 
 T = TypeVar("T")
-
-#: Stands for "no default was given": a missing key raises.
-RAISE: Any = type("_Raise", (), {"__repr__": lambda self: "RAISE"})()
-#: Keys that were hit here are told to their shards when there are so many, or when the reporter comes round.
-NOTES = 256
-
-_PLAIN = (str, bytes, int)  # keys that are their own names in the near cache
 
 
 class Waiter(Protocol):
@@ -55,20 +45,12 @@ class Group:
         waiter: Waiter,
         codec: Codec,
         clock: Callable[[], float],
-        notice: Callable[[], None],
         elsewhere: Callable[[GroupSpec], tuple[Any, ...]],
     ) -> None:
         self._spec, self._client, self._waiter, self._codec, self._clock = spec, client, waiter, codec, clock
-        self._notice = notice  # asks the reporter to come round
         self._elsewhere = elsewhere  # how another process gets this group
-        self._prefix = group_prefix(spec.id)
-        self._near = Near(spec.options.near_bytes)
-        self._entries = self._near.entries
-        self._counts: Counter[str] = Counter()
-        self._saved_s = 0.0
-        self._hit: list[NearEntry] = []  # near entries with hits since the last report
-        self._touched: list[bytes] = []  # keys that were read from pages since then
-        self._report_lock = threading.Lock()
+        self._reader = Reader(spec, client, clock)
+        self._near = self._reader.near.entries
 
     @property
     def name(self) -> str:
@@ -85,7 +67,7 @@ class Group:
 
     # --------------------------------------------------------------------------------------------- gets
 
-    def get(self, key: Key, default: Any = RAISE, *, timeout: Duration | None = None) -> Any:
+    def get(self, key: Key, default: Any = RAISE, timeout: Duration | None = None) -> Any:
         """The value of a key, loaded if need be.
 
         Args:
@@ -99,67 +81,61 @@ class Group:
             LoaderDied: the process that ran the getter died.
             Exception: whatever else the getter raised, with its traceback as a note.
         """
-        # The fast path of the whole cache, in a row: a hit costs no call but the clock's.
+        # The fast path of the whole cache, written out: a hit of a str key makes no call but the clock's. The order of
+        # the looks is NearEntry.live's. Measured against functools.lru_cache by benchmarks/near.py.
         try:
-            entry = self._entries[key]
+            entry = self._near[key]
         except (KeyError, TypeError):  # not here; an unhashable key is refused below
             pass
         else:
-            if (
-                type(key) is entry.kind
-                and (now := self._clock()) < entry.lease[0]
-                and entry.slots[entry.slot] == entry.version
-                and now < entry.expires
-            ):
-                hits = entry.hits
-                entry.hits = hits + 1
-                if not hits:
-                    self._note(entry)
+            clock = self._clock
+            if (now := clock()) < entry.lease[0] and entry.slots[entry.slot] == entry.version and now < entry.expires:
+                entry.hits += 1
                 if entry.shared:
                     return entry.value
-                return self._value(key, entry.result, default)
-        look = _Look(self, (key,))
-        return look.value(key, default) if look.done else self._drive(look.get(timeout)).value(key, default)
+                return self._reader.mean(key, entry.result, default)
+        look = Lookup(self._reader, (key,))
+        return look.value(default) if look.done else self._drive(look.ask(_seconds(timeout))).value(default)
 
-    async def aget(self, key: Key, default: Any = RAISE, *, timeout: Duration | None = None) -> Any:
+    async def aget(self, key: Key, default: Any = RAISE, timeout: Duration | None = None) -> Any:
         """`get` for an event loop."""
-        look = _Look(self, (key,))
-        return look.value(key, default) if look.done else (await self._adrive(look.get(timeout))).value(key, default)
+        look = Lookup(self._reader, (key,))
+        return look.value(default) if look.done else (await self._adrive(look.ask(_seconds(timeout)))).value(default)
 
-    def get_many(self, keys: Iterable[Key], default: Any = RAISE, *, timeout: Duration | None = None) -> dict[Key, Any]:
+    def get_many(self, keys: Iterable[Key], default: Any = RAISE, timeout: Duration | None = None) -> dict[Key, Any]:
         """The values of many keys, in the order asked: one request per shard, missing keys loaded in chunks.
 
         Raises what `get` raises, for the first key in order with an error, when all others have been loaded.
         """
-        look = _Look(self, keys)
-        return (look if look.done else self._drive(look.get(timeout))).values(default)
+        look = Lookup(self._reader, keys)
+        return (look if look.done else self._drive(look.ask(_seconds(timeout)))).values(default)
 
     async def aget_many(
-        self, keys: Iterable[Key], default: Any = RAISE, *, timeout: Duration | None = None
+        self, keys: Iterable[Key], default: Any = RAISE, timeout: Duration | None = None
     ) -> dict[Key, Any]:
         """`get_many` for an event loop."""
-        look = _Look(self, keys)
-        return (look if look.done else await self._adrive(look.get(timeout))).values(default)
+        look = Lookup(self._reader, keys)
+        return (look if look.done else await self._adrive(look.ask(_seconds(timeout)))).values(default)
 
     def peek(self, key: Key, default: Any = None) -> Any:
         """The value if it is in the cache, else the default. Never loads."""
-        look = _Look(self, (key,), counted=False)
-        return (look if look.done else self._drive(look.peek())).value(key, default)
+        look = Lookup(self._reader, (key,), counted=False)
+        return (look if look.done else self._drive(look.ask(load=False))).value(default)
 
     async def apeek(self, key: Key, default: Any = None) -> Any:
         """`peek` for an event loop."""
-        look = _Look(self, (key,), counted=False)
-        return (look if look.done else await self._adrive(look.peek())).value(key, default)
+        look = Lookup(self._reader, (key,), counted=False)
+        return (look if look.done else await self._adrive(look.ask(load=False))).value(default)
 
     def __contains__(self, key: Key) -> bool:
         """Whether a value is in the cache. Never loads; a remembered NotFound is no value."""
-        look = _Look(self, (key,), counted=False)
-        return (look if look.done else self._drive(look.peek())).has(key)
+        look = Lookup(self._reader, (key,), counted=False)
+        return (look if look.done else self._drive(look.ask(load=False))).has()
 
     async def acontains(self, key: Key) -> bool:
         """`key in group` for an event loop."""
-        look = _Look(self, (key,), counted=False)
-        return (look if look.done else await self._adrive(look.peek())).has(key)
+        look = Lookup(self._reader, (key,), counted=False)
+        return (look if look.done else await self._adrive(look.ask(load=False))).has()
 
     # ------------------------------------------------------------------------------------------- changes
 
@@ -219,18 +195,15 @@ class Group:
 
         Raises what `get` raises; the old value stays, but for NotFound, which removes it.
         """
-        return self._drive(self._refresh(key, timeout)).value(key, RAISE)
+        return self._drive(self._refresh(key, timeout)).value()
 
     async def arefresh(self, key: Key, *, timeout: Duration | None = None) -> Any:
         """`refresh` for an event loop."""
-        return (await self._adrive(self._refresh(key, timeout))).value(key, RAISE)
-
-    def _full(self, key: Key) -> bytes:
-        return self._prefix + core_keys.encode(key)
+        return (await self._adrive(self._refresh(key, timeout))).value()
 
     def _set(self, items: Mapping[Key, Any], ttl: Duration | None) -> Steps[None]:
-        ttl_s = optional_seconds(ttl, "ttl")
-        blobs = {self._full(key): (self._codec.encode(value), ttl_s) for key, value in items.items()}
+        ttl_s = None if ttl is None else parse_seconds(ttl, "ttl")
+        blobs = {self._reader.full(key): (self._codec.encode(value), ttl_s) for key, value in items.items()}
         capacity = self._spec.options.capacity_bytes
         for key, (full, (blob, _)) in zip(items, blobs.items(), strict=True):
             size = blob.size + entry_bytes(full, bytes(record.HEADER_BYTES))
@@ -243,17 +216,17 @@ class Group:
             yield from self._client.set(self._spec, blobs)
 
     def _remove(self, keys: Iterable[Key]) -> Steps[int]:
-        full = [self._full(key) for key in keys]
+        full = [self._reader.full(key) for key in keys]
         return (yield from self._client.remove(self._spec, full)) if full else 0
 
     def _clear(self) -> Steps[int]:
         removed = yield from self._client.clear(self._spec)
-        self._near.clear()
+        self._reader.near.clear()
         return removed
 
-    def _refresh(self, key: Key, timeout: Duration | None) -> Steps[_Look]:
-        look = _Look(self, (key,), counted=False, local=False)
-        yield from look.refresh(timeout)
+    def _refresh(self, key: Key, timeout: Duration | None) -> Steps[Lookup]:
+        look = Lookup(self._reader, (key,), counted=False, local=False)
+        yield from look.ask(_seconds(timeout), fresh=True)
         if not look.failed:  # otherwise the old value stays
             yield from self._client.refreshed(self._spec, list(look.names))
         return look
@@ -263,7 +236,7 @@ class Group:
     def keys(self, prefix: Key | None = None) -> Iterator[Key]:
         """The keys that are in the cache now, fetched in batches: all, or those that start with a str or bytes prefix,
         or tuples that start with the items of a tuple. In no particular order; raises CacheUnavailable."""
-        start = self._prefix + core_keys.encode_prefix(prefix)
+        start = self._reader.prefix + core_keys.encode_prefix(prefix)
         self._drive(self._client.refresh())
         for shard in self._client.ring.members:
             after = b""
@@ -273,7 +246,7 @@ class Group:
 
     async def akeys(self, prefix: Key | None = None) -> AsyncIterator[Key]:
         """`keys` for an event loop: `async for key in group.akeys()`."""
-        start = self._prefix + core_keys.encode_prefix(prefix)
+        start = self._reader.prefix + core_keys.encode_prefix(prefix)
         await self._adrive(self._client.refresh())
         for shard in self._client.ring.members:
             after = b""
@@ -308,52 +281,13 @@ class Group:
         return await self._adrive(self._stats())
 
     def _stats(self) -> Steps[Stats]:
-        yield from self._report()
+        yield from self._reader.report()
         yield from self._client.refresh()
         return (yield from self._client.count(self._spec.id)).get(self._spec.id, Stats())
 
-    # ------------------------------------------------------------------------------------------ counting
-
-    def _note(self, entry: NearEntry) -> None:
-        """The first hit of a near entry since the last report."""
-        self._hit.append(entry)
-        if len(self._hit) == NOTES:
-            self._notice()
-
-    def _count(self, tier: str, key: bytes, cost_s: float) -> None:
-        """A get that was no near hit."""
-        self._counts[tier] += 1
-        if tier == "page_hits":
-            self._touched.append(key)
-            if len(self._touched) == NOTES:
-                self._notice()
-        if tier in ("page_hits", "shard_hits"):
-            self._saved_s += cost_s
-
-    def _report(self) -> Steps[None]:
-        """Tells the shards what this process did since the last report."""
-        with self._report_lock:
-            entries, self._hit = self._hit, []
-            touched, self._touched = self._touched, []
-            counts, self._counts = self._counts, Counter()
-            saved_s, self._saved_s = self._saved_s, 0.0
-        for entry in entries:
-            hits, entry.hits = entry.hits, 0
-            entry.used = True
-            counts["near_hits"] += hits
-            saved_s += hits * getattr(entry.result, "cost_s", 0.0)
-            touched.append(entry.key)
-        if not counts:
-            return
-        stats = Stats(seconds_saved=saved_s, **counts)
-        if not (yield from self._client.report(self._spec, stats, dict.fromkeys(touched))):
-            with self._report_lock:  # told with the next one
-                self._counts.update(counts)
-                self._saved_s += saved_s
-
     def report(self) -> None:
         """Tells the shards what this process did; done by itself every second and on `Cache.close`."""
-        self._drive(self._report())
+        self._drive(self._reader.report())
 
     # ------------------------------------------------------------------------------------------- waiting
 
@@ -363,156 +297,6 @@ class Group:
     async def _adrive(self, steps: Steps[T]) -> T:
         return await adrive(steps, self._waiter.await_)
 
-    def _value(self, key: Key, result: Result, default: Any) -> Any:
-        """What a result means to the caller: a value of its own, or an exception."""
-        if isinstance(result, Found):
-            return decode(result.tag, result.parts)
-        if isinstance(result, NotThere):
-            if default is RAISE:
-                raise NotFound(result.message or f"{key!r} does not exist, says the getter of the group {self.name!r}")
-            return default
-        raise result
 
-
-class _Decoded(NamedTuple):
-    """A value that was decoded already, for this caller."""
-
-    value: Any
-
-
-class _Look:
-    """One lookup of some keys: first what this process and this node have, then what the shards have."""
-
-    __slots__ = ("_counted", "_group", "_missing", "_results", "_vouchers", "done", "names")
-
-    def __init__(self, group: Group, keys: Iterable[Key], *, counted: bool = True, local: bool = True) -> None:
-        self._group, self._counted = group, counted
-        prefix, encode = group._prefix, core_keys.encode
-        #: Full keys and the names that the user gave, in the order asked.
-        self.names: dict[bytes, Key] = {prefix + encode(key): key for key in keys}
-        self._results: dict[bytes, NearEntry | _Decoded | Result] = {}
-        self._vouchers: dict[bytes, tuple[Any, Any, int, int]] = {}
-        self._missing = list(self.names)
-        if local:
-            self._look_near()
-            if self._missing:
-                self._look_into_pages()
-        else:
-            self._vouch(self._missing)
-        self.done = not self._missing
-
-    def _look_near(self) -> None:
-        group, now, missing = self._group, self._group._clock(), []
-        for full, key in self.names.items():
-            entry = group._entries.get(key if type(key) in _PLAIN else full)
-            if entry is not None and type(key) is entry.kind and entry.live(now):
-                if self._counted:
-                    entry.hits += 1
-                    if entry.hits == 1:
-                        group._note(entry)
-                self._results[full] = entry
-            else:
-                missing.append(full)
-        self._missing = missing
-
-    def _vouch(self, keys: list[bytes]) -> dict[str | None, list[bytes]]:
-        """Reads the version slots, before any value, and the lease after them. The keys by owner."""
-        client = self._group._client
-        local, owned = client.local, dict[str | None, list[bytes]]()
-        lease, slots = local.lease, local.slots
-        for key in keys:
-            point = core_keys.digest(key)
-            slot = slot_of(point)
-            self._vouchers[key] = lease, slots, slot, slots[slot]
-            owned.setdefault(client.ring.owner_at(point), []).append(key)
-        if not self._group._clock() < lease[0]:
-            self._vouchers.clear()
-            return {}
-        return owned
-
-    def _look_into_pages(self) -> None:
-        group = self._group
-        pages = group._client.local.pages
-        missing = []
-        for owner, keys in self._vouch(self._missing).items():
-            if owner is not None and owner in pages:
-                now = group._clock()
-                for key, stored in pages[owner].get_many(keys).items():
-                    if not record.is_stub(stored) and (result := found(stored, 0.0)).expires > now:  # type: ignore[union-attr]
-                        self._land(key, result, "page_hits")
-        missing = [key for key in self._missing if key not in self._results]
-        self._missing = missing
-
-    def _land(self, key: bytes, result: Result, tier: str | None) -> None:
-        """A result that came from outside this process."""
-        group = self._group
-        if tier is not None and self._counted:
-            group._count(tier, key, getattr(result, "cost_s", 0.0))
-        self._results[key] = result
-        voucher = self._vouchers.get(key)
-        if voucher is None or isinstance(result, BaseException) or result.expires <= 0:
-            return
-        name: Any = self.names[key]
-        shared, value, size = False, None, 0
-        if isinstance(result, Found):
-            size = sum(map(len, result.parts))
-            if not group._near.fits(size):
-                return
-            value = decode(result.tag, result.parts)
-            shared = shareable(value)
-            self._results[key] = _Decoded(value)
-        kind = type(name)
-        entry = NearEntry(kind, key, result, value if shared else None, shared, size, *voucher)
-        group._near.put(name if kind in _PLAIN else key, entry)
-
-    def get(self, timeout: Duration | None) -> Steps[_Look]:
-        """Asks the shards for what is missing, loading it."""
-        yield from self._ask(timeout, load=True, fresh=False)
-        return self
-
-    def peek(self) -> Steps[_Look]:
-        """Asks the shards for what is missing, without loading it."""
-        yield from self._ask(None, load=False, fresh=False)
-        return self
-
-    def refresh(self, timeout: Duration | None) -> Steps[_Look]:
-        """Has the shards load anew."""
-        yield from self._ask(timeout, load=True, fresh=True)
-        return self
-
-    def _ask(self, timeout: Duration | None, load: bool, fresh: bool) -> Steps[None]:
-        group, tiers = self._group, dict[bytes, str]()
-        timeout_s = optional_seconds(timeout, "timeout")
-        asking = group._client.get(group._spec, self._missing, timeout_s=timeout_s, load=load, fresh=fresh, tiers=tiers)
-        results: dict[bytes, Result] = {}
-        try:
-            results = yield from asking
-        finally:
-            for key in self._missing:
-                if key in results:
-                    self._land(key, results[key], tiers.get(key))
-                elif self._counted:  # the caller's time ran out
-                    group._count(tiers.get(key, "unavailable"), key, 0.0)
-
-    @property
-    def failed(self) -> bool:
-        return any(isinstance(got, BaseException) for got in self._results.values())
-
-    def has(self, key: Key) -> bool:
-        (got,) = self._results.values()
-        return isinstance(got.result if isinstance(got, NearEntry) else got, (Found, _Decoded))
-
-    def value(self, key: Key, default: Any) -> Any:
-        """The value of the only key."""
-        (got,) = self._results.values()
-        return self._one(key, got, default)
-
-    def values(self, default: Any) -> dict[Key, Any]:
-        """The values of all keys, in the order asked."""
-        return {key: self._one(key, self._results[full], default) for full, key in self.names.items()}
-
-    def _one(self, key: Key, got: NearEntry | _Decoded | Result, default: Any) -> Any:
-        if isinstance(got, _Decoded) or (isinstance(got, NearEntry) and got.shared):
-            return got.value
-        result: Result = got.result if isinstance(got, NearEntry) else got
-        return self._group._value(key, result, default)
+def _seconds(timeout: Duration | None) -> float | None:
+    return None if timeout is None else parse_seconds(timeout, "timeout")

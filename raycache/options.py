@@ -60,10 +60,6 @@ def parse_seconds(value: Duration, option: str) -> float:
     return seconds
 
 
-def optional_seconds(value: Duration | None, option: str) -> float | None:
-    return None if value is None else parse_seconds(value, option)
-
-
 def default_capacity(folder: str) -> int:
     """A shard's capacity in bytes where the user named none: a fraction of the file system that holds its pages."""
     vfs = os.statvfs(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
@@ -74,6 +75,8 @@ class _TaskLoad:
                 self._result = ray.get(self.outcome)
             except ray.exceptions.RayError as error:
                 self._result = failed(error)
+                with contextlib.suppress(ray.exceptions.RayError):
+                    ray.get(self.payload)  # else Ray complains in the log of an error that nobody looked at
         return self._result
 
     def large(self, place: int) -> ray.ObjectRef:

@@ -509,6 +509,8 @@ class _Get:
             if isinstance(outcome, dict):
                 again += yield from self._land(flight, outcome)
             elif isinstance(outcome, Failed) or now >= flight.until:
+                if isinstance(outcome, Failed):  # a transport may complain of a failure that nobody looked at
+                    yield Wait([flight.future.payload], 0.0)
                 again += self._fail(flight, outcome)
             else:
                 self._flights.append(flight)
@@ -586,12 +588,12 @@ class _Get:
         return []
 
 
-def found(stored: bytes, offset: float) -> Result:
+def found(stored: bytes, offset: float) -> Found | NotThere:
     """The result that a record stands for; `offset` takes its clock to the caller's."""
-    head = record.header(stored)
-    if head.tag == ABSENT:
-        return NotThere(bytes(record.body(stored)).decode(), head.expires + offset)
-    return Found(head.tag, (record.body(stored),), head.expires + offset, head.cost_s)
+    expires, _, cost_s, tag = record.fields(stored)
+    if tag == ABSENT:
+        return NotThere(bytes(record.body(stored)).decode(), expires + offset)
+    return Found(tag, (record.body(stored),), expires + offset, cost_s)
 
 
 def drive(steps: Steps[T], wait: Callable[[Wait], list[Any]]) -> T:

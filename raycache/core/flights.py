@@ -21,6 +21,9 @@ from raycache.core.messages import Failed, Future, GroupSpec, InFlight, Outcome
 
 #: Keys in one chunk of a getter that takes one key, at most.
 CHUNK_KEYS = 1000
+#: Keys that are known to be quick are loaded together, at least so many seconds' worth in one task: starting a task
+#: takes longer than that, and a process for it much longer.
+CHUNK_S = 0.02
 #: Who wants a key that still waits asks again after this time, as the task it was told to wait for may be a slow one.
 ASK_AGAIN_S = 2 * BUDGET_S
 
@@ -71,6 +74,7 @@ class Flights:
         self._start, self._clock, self._limit = start, clock, limit
         self._table: dict[bytes, Flight] = {}
         self._waiting: OrderedDict[int, dict[bytes, Flight]] = OrderedDict()  # by group, the groups in turn
+        self._cost_s: dict[int, float] = {}  # what a key took lately, by group
         self.running: list[Chunk] = []
 
     def __len__(self) -> int:
@@ -78,6 +82,11 @@ class Flights:
 
     def __contains__(self, key: object) -> bool:
         return key in self._table
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are flights that no task has taken yet."""
+        return any(self._waiting.values())
 
     def add(self, spec: GroupSpec, key: bytes, standin: bool) -> None:
         """A new flight for the key, in place of one that is there; `dispatch` sends it off."""
@@ -120,9 +129,7 @@ class Flights:
             if first.alone:
                 chosen = [first]
             else:
-                free = self._limit - len(self.running)
-                most = first.spec.options.batch_size if first.spec.batch else CHUNK_KEYS
-                size = min(-(-len(queue) // free), most)
+                size = self._chunk_size(first.spec, len(queue))
                 chosen = [flight for flight, _ in zip(queue.values(), range(size), strict=False) if not flight.alone]
             for flight in chosen:
                 del queue[flight.key]
@@ -130,6 +137,13 @@ class Flights:
                 self._waiting[group] = queue
             return chosen
         return []
+
+    def _chunk_size(self, spec: GroupSpec, waiting: int) -> int:
+        """A fair share for every free task, or more where that share is done in no time."""
+        share = -(-waiting // (self._limit - len(self.running)))
+        most = spec.options.batch_size if spec.batch else CHUNK_KEYS
+        quick = int(CHUNK_S / max(self._cost_s.get(spec.id, CHUNK_S), CHUNK_S / CHUNK_KEYS))
+        return min(max(share, quick), most)
 
     def futures(self, keys: Iterable[bytes], started: Container[bytes]) -> list[InFlight]:
         """What to wait for to get these keys, all of which have flights."""
@@ -169,9 +183,12 @@ class Flights:
             self.running.remove(chunk)
         return ended
 
-    def finish(self, chunk: Chunk, reached: Iterable[bytes]) -> list[Flight]:
-        """After a chunk that brought these keys: their flights that are still wanted; the others wait again."""
-        done = set(reached)
+    def finish(self, chunk: Chunk, outcome: Outcome) -> list[Flight]:
+        """After a chunk that brought something: the flights of its keys that are still wanted. Others wait again."""
+        done = set(outcome)
+        group = chunk.flights[0].spec.id
+        cost_s = sum(result.cost_s for result in outcome.values()) / max(len(outcome), 1)
+        self._cost_s[group] = (cost_s + self._cost_s.get(group, cost_s)) / 2
         wanted = [flight for flight in chunk.flights if self._table.get(flight.key) is flight]
         for flight in wanted:
             if flight.key in done:

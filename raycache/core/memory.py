@@ -83,8 +83,8 @@ def warn_if_slow(folder: Path) -> None:
     if SHARED_MEMORY.is_dir() and SHARED_MEMORY not in folder.parents:
         free = shutil.disk_usage(SHARED_MEMORY).free
         warnings.warn(
-            f"{SHARED_MEMORY} has only {free:,} bytes free, too few for the cache's capacity: its pages "
-            f"are in {folder} instead, on disk. Give {SHARED_MEMORY} more room (docker run --shm-size=...) or the cache a smaller "
+            f"{SHARED_MEMORY} has only {free:,} bytes free, too few for the cache's capacity, so that its pages are in "
+            f"{folder}, on disk. Give {SHARED_MEMORY} more room (docker run --shm-size=...) or the cache a smaller "
             f"capacity=",
             RuntimeWarning,
             stacklevel=2,

@@ -1,6 +1,6 @@
-"""The near cache: values in the calling process, each with the version slot that vouches for it.
+"""The near cache: results in the calling process, each with the version slot that vouches for it.
 
-An entry may be used only while `live(now)`; see `versions` for why the order of its two looks matters. Bounded in
+An entry may be used only while it is live; see `versions` for why the order of its two looks matters. Bounded in
 bytes; the oldest entry that was not hit since it was last passed over goes first (CLOCK, Corbató 1968).
 """
 
@@ -8,21 +8,78 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 #: What an entry takes beside its value, roughly.
 ENTRY_BYTES = 250
 #: No entry takes more than this share of the whole.
 LARGEST_SHARE = 1 / 8
 
+_OTHER = object()  # no user's key has it in it
+
+
+def name_of(key: Any, full: bytes) -> Any:
+    """An entry's name. A str is its own, so that a hit need not encode it; others go by their full keys, since to a
+    dict 1 and True are the same."""
+    return key if type(key) is str else (full, _OTHER)
+
+
+class Voucher(NamedTuple):
+    """A version slot as it was read before the value."""
+
+    lease: Sequence[float]
+    slots: Sequence[int]
+    slot: int
+    version: int
+
+
+class NearEntry:
+    """One result, with what vouches for it."""
+
+    __slots__ = (
+        "cost_s",
+        "expires",
+        "hits",
+        "key",
+        "lease",
+        "result",
+        "shared",
+        "size",
+        "slot",
+        "slots",
+        "used",
+        "value",
+        "version",
+    )
+
+    def __init__(self, key: bytes, result: Any, size: int, voucher: Voucher) -> None:
+        self.key = key  # the full key
+        self.result = result  # encoded
+        self.expires: float = result.expires
+        self.size = size + ENTRY_BYTES
+        self.value: Any = None  # decoded, where it may be handed to several callers
+        self.shared = False
+        self.lease, self.slots, self.slot, self.version = voucher
+        self.hits = 0  # since they were last taken
+        self.used = False  # hit before that, and not yet passed over
+
+    def share(self, value: Any) -> None:
+        """From now on this value is handed out."""
+        self.value, self.shared = value, True
+
+    def live(self, now: float) -> bool:
+        """Whether it may be used at this time. First the lease, then the slot."""
+        return now < self.lease[0] and self.slots[self.slot] == self.version and now < self.expires
+
 
 class Near:
-    """Entries by name: the user's key where that is a str, bytes or int, else the full key."""
+    """Entries by name."""
 
-    __slots__ = ("_bytes", "_capacity_bytes", "_lock", "entries")
+    __slots__ = ("_bytes", "_capacity_bytes", "_gone", "_lock", "entries")
 
     def __init__(self, capacity_bytes: int) -> None:
         self.entries: dict[Any, NearEntry] = {}
+        self._gone: list[NearEntry] = []  # with hits that nobody has taken yet
         self._bytes, self._capacity_bytes = 0, capacity_bytes
         self._lock = threading.Lock()
 
@@ -39,67 +96,34 @@ class Near:
             while self._bytes > self._capacity_bytes:
                 oldest = next(iter(self.entries))
                 passed = self.entries[oldest]
+                again = passed is not entry and (passed.used or passed.hits > 0)
                 self._drop(oldest)
-                if passed.used or passed.hits:
+                if again:
                     passed.used = False
-                    if passed is not entry:
-                        self.entries[oldest] = passed
-                        self._bytes += passed.size
+                    self.entries[oldest] = passed
+                    self._bytes += passed.size
 
     def _drop(self, name: Any) -> None:
         entry = self.entries.pop(name, None)
         if entry is not None:
             self._bytes -= entry.size
+            if entry.hits:
+                self._gone.append(entry)
 
     def clear(self) -> None:
         with self._lock:
-            self.entries.clear()
-            self._bytes = 0
+            for name in list(self.entries):
+                self._drop(name)
 
-
-class NearEntry:
-    """One result, with what vouches for it."""
-
-    __slots__ = (
-        "cost_s",
-        "expires",
-        "hits",
-        "key",
-        "kind",
-        "lease",
-        "result",
-        "shared",
-        "size",
-        "slot",
-        "slots",
-        "used",
-        "value",
-        "version",
-    )
-
-    def __init__(
-        self,
-        kind: type,
-        key: bytes,
-        result: Any,
-        value: Any,
-        shared: bool,
-        size: int,
-        lease: Sequence[float],
-        slots: Sequence[int],
-        slot: int,
-        version: int,
-    ) -> None:
-        self.kind = kind  # of the user's key: 1 and True are the same to a dict
-        self.key = key  # the full key
-        self.result = result  # encoded
-        self.value, self.shared = value, shared  # decoded, and whether it may be handed out
-        self.size = size + ENTRY_BYTES
-        self.lease, self.slots, self.slot, self.version = lease, slots, slot, version
-        self.expires: float = result.expires
-        self.hits = 0  # since the last report
-        self.used = False  # hit before the last report, and not yet passed over
-
-    def live(self, now: float) -> bool:
-        """Whether it may be used at this time. First the lease, then the slot."""
-        return now < self.lease[0] and self.slots[self.slot] == self.version and now < self.expires
+    def take_hits(self) -> list[tuple[NearEntry, int]]:
+        """The entries that were hit since the last time, and how often."""
+        with self._lock:
+            gone, self._gone = self._gone, []
+            entries = list(self.entries.values())
+        taken = []
+        for entry in gone + entries:
+            if entry.hits:
+                hits, entry.hits = entry.hits, 0
+                entry.used = True
+                taken.append((entry, hits))
+        return taken

@@ -34,6 +34,11 @@ def header(stored: bytes | memoryview) -> Header:
     return Header._make(_HEADER.unpack_from(stored))
 
 
+def fields(stored: bytes) -> tuple[float, float, float, int]:
+    """The header as a bare tuple, where every microsecond counts."""
+    return _HEADER.unpack_from(stored)
+
+
 def body(stored: bytes) -> memoryview:
     """The value's bytes, not copied."""
     return memoryview(stored)[HEADER_BYTES:]

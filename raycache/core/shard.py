@@ -124,6 +124,11 @@ class Shard:
         """Serves no more: nobody uses its pages or near entries after this."""
         self._versions.lease[0] = 0.0
 
+    @property
+    def pressed(self) -> bool:
+        """Whether keys wait for a loader task to become free."""
+        return self._flights.waiting
+
     def tick(self) -> None:
         """Settles loads that have ended, removes what has expired. Called when a load ends and every second."""
         self._settle(list(self._flights.running))
