@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import dataclasses
+import re
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -17,7 +18,7 @@ from raycache.core.getters import identify
 from raycache.core.memory import usual_capacity
 from raycache.core.messages import (
     Failed,
-    FindGroup,
+    GetGroups,
     GetOptions,
     GroupSpec,
     Refused,
@@ -93,8 +94,8 @@ def connect(
         VersionMismatch: the cache was started by another version of raycache.
         InvalidOption: an option that cannot be understood.
     """
-    if not isinstance(name, str) or not name:
-        raise InvalidOption(f"name={name!r}: a cache's name is text, and not empty")
+    if not isinstance(name, str) or not re.fullmatch(r"[\w.-]{1,64}", name):
+        raise InvalidOption(f"name={name!r}: a cache's name has 1 to 64 letters, digits, '_', '-' and '.'")
 
     def options() -> CacheOptions:
         return CacheOptions(
@@ -249,14 +250,14 @@ class Cache:
         return self._register(spec, load, replace_=replace)
 
     def _join_group(self, name: str) -> Group:
-        spec = self._ask(FindGroup(name))
-        if spec is None:
-            known = ", ".join(map(repr, sorted(self._ask(FindGroup())))) or "none"
+        groups = self._ask(GetGroups())
+        if name not in groups:
+            known = ", ".join(map(repr, sorted(groups))) or "none"
             raise UnknownGroup(
                 f"no group {name!r} in the cache {self.name!r} (groups: {known}); register it with "
                 f"cache.group({name!r}, getter=...)"
             )
-        return self._open(spec)
+        return self._open(groups[name])
 
     def _register(self, spec: GroupSpec, getter: Callable[..., Any] | None = None, *, replace_: bool = False) -> Group:
         answer = self._ask(Register(spec, replace_))
@@ -285,7 +286,7 @@ class Cache:
 
     def groups(self) -> list[str]:
         """The names of all groups that are registered, sorted."""
-        return sorted(self._ask(FindGroup()))
+        return sorted(self._ask(GetGroups()))
 
     # ----------------------------------------------------------------------------------------- questions
 
@@ -296,7 +297,7 @@ class Cache:
     def stats_by_group(self) -> dict[str, Stats]:
         """Counters by the name of the group."""
         self._report_all()
-        specs: dict[str, GroupSpec] = self._ask(FindGroup())
+        specs: dict[str, GroupSpec] = self._ask(GetGroups())
         self._drive(self._client.refresh())
         counts = self._drive(self._client.count())
         return {name: counts.get(spec.id, Stats()) for name, spec in sorted(specs.items())}
@@ -310,7 +311,7 @@ class Cache:
     def _ask(self, message: Any) -> Any:
         self._check_open()
         (answer,) = self._network.wait(Wait([self._network.ask_directory(message)], 10.0))
-        if (answer is None and not isinstance(message, FindGroup)) or isinstance(answer, Failed):
+        if answer is None or isinstance(answer, Failed):
             raise CacheUnavailable(
                 f"the directory of the cache {self.name!r} does not answer ({answer or 'no answer within 10 s'}); "
                 f"`raycache status` tells more"
@@ -335,6 +336,9 @@ class Cache:
         atexit.unregister(self.close)
         self._wake.set()
         self._reporter.join()
+        self._client.close(f"the cache {self.name!r} is closed in this process; connect again")
+        for group in self._groups.values():
+            group.forget()
         self._network.close()
 
     def destroy(self) -> None:

@@ -221,7 +221,7 @@ class Group:
 
     def _clear(self) -> Steps[int]:
         removed = yield from self._client.clear(self._spec)
-        self._reader.near.clear()
+        self.forget()
         return removed
 
     def _refresh(self, key: Key, timeout: Duration | None) -> Steps[Lookup]:
@@ -288,6 +288,10 @@ class Group:
     def report(self) -> None:
         """Tells the shards what this process did; done by itself every second and on `Cache.close`."""
         self._drive(self._reader.report())
+
+    def forget(self) -> None:
+        """Empties this process's near cache; the group itself is unchanged."""
+        self._reader.near.clear()
 
     # ------------------------------------------------------------------------------------------- waiting
 

@@ -20,7 +20,7 @@ from raycache.core.futures import Done, Pending, pending
 from raycache.core.getters import run
 from raycache.core.memory import MAP_FACTOR, Folder, warn_if_slow
 from raycache.core.messages import Failed, GroupSpec, Join, Learn, Outcome, Place, ShardInfo, View
-from raycache.core.pages import Pages
+from raycache.core.pages import Pages, PagesFull
 from raycache.core.shard import Shard
 from raycache.core.versions import Versions
 from raycache.errors import CacheUnavailable
@@ -162,7 +162,10 @@ class InlineNetwork:
         with self._lock:
             if shard not in self._shards:
                 return Done(Failed("the cache was destroyed"))
-            return Done(self._shards[shard].handle(message))
+            try:
+                return Done(self._shards[shard].handle(message))
+            except PagesFull as error:
+                return Done(Failed(str(error)))
 
     def ask_directory(self, message: Any) -> Done:
         with self._lock:

@@ -60,10 +60,11 @@ class DirectoryActor:
         """The answer to a message."""
         if isinstance(message, Suspect):
             message = Leave(tuple(id for id in message.ids if self._is_dead(id)))
-        before = self._directory.view.ring.epoch
+        epoch, changes = self._directory.view.ring.epoch, self._directory.changes
         answer = self._directory.handle(message)
-        self._save()
-        if isinstance(message, Join) and self._directory.view.ring.epoch > before:
+        if self._directory.changes > changes:
+            self._save()
+        if isinstance(message, Join) and self._directory.view.ring.epoch > epoch:
             # Before the newcomer serves anything, all others know of it: who removes a key from them learns of it.
             self._teach(self._directory.view, besides=message.id)
         return answer
@@ -104,6 +105,7 @@ class DirectoryActor:
             id = f"{node[:12]}.{number}"
             name = shard_name(self._cache, id)
             names.append(name)
+            self._handles.pop(id, None)  # a dead one may be known under this name
             if self._handle(id) is not None:
                 continue
             self._handles[id] = (

@@ -24,6 +24,8 @@ from raycache.core.messages import Failed, GroupSpec, View
 from raycache.core.pages import Pages
 from raycache.core.versions import Versions
 
+_NO_RAY = Done(Failed("this process has left Ray (ray.shutdown)"))
+
 
 class RayNetwork:
     """Reaches one cache's directory and shards; also what waits for its futures."""
@@ -39,6 +41,8 @@ class RayNetwork:
     # ------------------------------------------------------------------------------------------- network
 
     def ask(self, shard: str, message: Any) -> Any:
+        if not ray.is_initialized():  # a call would start another Ray
+            return _NO_RAY
         try:
             if shard not in self._shards:
                 self._shards[shard] = ray.get_actor(shard_name(self._cache, shard), NAMESPACE)
@@ -48,12 +52,16 @@ class RayNetwork:
             return Done(Failed(f"{type(error).__name__}: {error}"))
 
     def ask_directory(self, message: Any) -> Any:
+        if not ray.is_initialized():
+            return _NO_RAY
         try:
             return self._directory.handle.remote(message)
         except Exception as error:
             return Done(Failed(f"{type(error).__name__}: {error}"))
 
     def ensure(self) -> None:
+        if not ray.is_initialized():
+            return
         names = ray.get(self._directory.ensure.remote(self._node))
         ray.get([ray.get_actor(name, NAMESPACE).ready.remote() for name in names])
 

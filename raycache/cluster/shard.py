@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import time
@@ -17,6 +18,8 @@ from raycache.core.pages import Pages
 from raycache.core.shard import Shard
 from raycache.core.versions import Versions
 from raycache.options import CacheOptions, default_loads
+
+_log = logging.getLogger(__name__)
 
 TICK_S = 1.0
 #: How long an ended load may lie before it is settled, while no key waits for its task.
@@ -80,8 +83,11 @@ class ShardActor:
             self._wake.clear()
             with self._lock:
                 if not self._stopped:
-                    self._shard.tick()
-                    self._pages.clear_dead_readers()
+                    try:
+                        self._shard.tick()
+                        self._pages.clear_dead_readers()
+                    except Exception:  # the next second is another try; without this thread nothing would settle
+                        _log.exception("raycache: the shard's housekeeping failed")
 
     def stop(self) -> None:
         """Ends the shard: what is read after this, on this node or from it, is nothing."""

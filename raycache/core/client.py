@@ -133,31 +133,40 @@ class Client:
     """One process's view of the cache, and its operations. Keys are full keys, times seconds of the clock."""
 
     def __init__(self, network: Network, clock: Callable[[], float]) -> None:
-        self._network, self._clock = network, clock
+        self.network, self.clock = network, clock
         self.ring = Ring(-1, {})
         self.local: Local = network.attach(View(self.ring, {}))
         self._suspects: dict[str, float] = {}
+        self._closed = ""
+
+    def close(self, why: str) -> None:
+        """From now on every operation raises CacheUnavailable, which says why, and nothing local is used."""
+        self._closed, self.local = why, Local()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise CacheUnavailable(self._closed)
 
     # ------------------------------------------------------------------------------------------ members
 
     def refresh(self) -> Steps[None]:
         """Asks the directory for the newest ring."""
-        (view,) = yield Wait([self._network.ask_directory(GetView())], PATIENCE_S)
+        (view,) = yield Wait([self.network.ask_directory(GetView())], PATIENCE_S)
         self._see(view)
 
     def _see(self, view: View | Failed | None) -> None:
-        if isinstance(view, View) and view.ring.epoch > self.ring.epoch:
-            self.ring, self.local = view.ring, self._network.attach(view)
+        if not self._closed and isinstance(view, View) and view.ring.epoch > self.ring.epoch:
+            self.ring, self.local = view.ring, self.network.attach(view)
 
-    def _suspect(self, shard: str) -> None:
-        self._suspects[shard] = self._clock() + SUSPECT_S
+    def suspect(self, shard: str) -> None:
+        self._suspects[shard] = self.clock() + SUSPECT_S
 
-    def _target(self, key: bytes) -> tuple[str | None, bool]:
+    def target(self, key: bytes) -> tuple[str | None, bool]:
         """The shard to ask for a key, and whether it is only a stand-in; None where all are suspect."""
         owner = self.ring.owner(key)
         if owner not in self._suspects:
             return owner, False
-        now = self._clock()
+        now = self.clock()
         for rank, shard in enumerate(self.ring.owners(key)):
             if self._suspects.get(shard, 0.0) <= now:
                 self._suspects.pop(shard, None)
@@ -181,12 +190,14 @@ class Client:
         `tiers` is filled with the name of the counter of Stats that each key belongs to. Raises LoadTimeout when the
         timeout is over; what went wrong with single keys is among the results.
         """
-        return (yield from _Get(self, spec, timeout_s, load, fresh, {} if tiers is None else tiers).run(list(keys)))
+        self._check_open()
+        get = _Get(self, spec, timeout_s, load, {} if tiers is None else tiers)
+        return (yield from get.run(list(keys), fresh))
 
-    def _define(self, spec: GroupSpec, shard: str, answer: NoSuchGroup) -> Steps[None]:
+    def define(self, spec: GroupSpec, shard: str, answer: NoSuchGroup) -> Steps[None]:
         """Teaches a shard a group that it does not know."""
         if not answer.replaced:
-            (answer,) = yield Wait([self._network.ask(shard, Define(spec))], PATIENCE_S)
+            (answer,) = yield Wait([self.network.ask(shard, Define(spec))], PATIENCE_S)
         if isinstance(answer, NoSuchGroup):
             raise GroupConflict(
                 f"the group {spec.name!r} was registered anew (replace=True) with another definition; this handle is "
@@ -257,7 +268,8 @@ class Client:
         With one round somebody could see a new version slot and then read an old value from a shard that has not been
         told yet. A ring that moved on meanwhile, or a shard that does not answer, makes the round be done again.
         """
-        until = self._clock() + INVALIDATE_S
+        self._check_open()
+        until = self.clock() + INVALIDATE_S
         done = 0
         while True:
             ring = self.ring
@@ -275,32 +287,32 @@ class Client:
         self, spec: GroupSpec, ring: Ring, messages: dict[str, list[Any]], until: float
     ) -> Steps[tuple[bool, list[tuple[Any, Ack]]]]:
         """Sends messages to members: whether all did as they were told in this ring, and what they acknowledged."""
-        sent = [(shard, each, self._network.ask(shard, each)) for shard, some in messages.items() for each in some]
-        patience_s = max(min(until - self._clock(), PATIENCE_S), 0.0)
+        sent = [(shard, each, self.network.ask(shard, each)) for shard, some in messages.items() for each in some]
+        patience_s = max(min(until - self.clock(), PATIENCE_S), 0.0)
         answers = yield Wait([future for _, _, future in sent], patience_s)
-        acks, silent, again = [], set[str](), not messages
+        acks, silent, again = [], dict[str, str](), not messages
         for (shard, message, _), answer in zip(sent, answers, strict=True):
             if isinstance(answer, (Ack, Answers)):
                 again |= answer.epoch > ring.epoch
                 if isinstance(answer, Ack):
                     acks.append((message, answer))
             elif isinstance(answer, NoSuchGroup):
-                yield from self._define(spec, shard, answer)
+                yield from self.define(spec, shard, answer)
                 again = True
             elif isinstance(answer, Moved):
                 again = True
             else:
-                silent.add(shard)
+                silent[shard] = "no answer" if answer is None else answer.reason
         if not silent and not again:
             return True, acks
         asked = Suspect(tuple(silent)) if silent else GetView()
-        (view,) = yield Wait([self._network.ask_directory(asked)], PATIENCE_S)
+        (view,) = yield Wait([self.network.ask_directory(asked)], PATIENCE_S)
         self._see(view)
-        if self._clock() >= until:
-            who = ", ".join(sorted(silent)) or "every shard (the ring has no members)"
+        if self.clock() >= until:
+            who = "; ".join(f"{shard}: {why}" for shard, why in sorted(silent.items())) or "the ring has no shards"
             raise CacheUnavailable(
-                f"not done everywhere within {INVALIDATE_S:g} s: no answer from {who}. What other shards had is gone; "
-                f"repeat it when `raycache status` shows the shard again"
+                f"not done everywhere within {INVALIDATE_S:g} s ({who}). What other shards had is gone; repeat it when "
+                f"`raycache status` shows them again"
             )
         if self.ring.epoch == ring.epoch:
             yield Wait([], 0.05)
@@ -323,12 +335,12 @@ class Client:
         }
         arrived = False
         for _ in range(2):
-            futures = [self._network.ask(shard, message) for shard, message in todo.items()]
+            futures = [self.network.ask(shard, message) for shard, message in todo.items()]
             answers = dict(zip(todo, (yield Wait(futures, PATIENCE_S)), strict=True))
             arrived |= isinstance(answers.get(home), Ack)
             todo = {shard: todo[shard] for shard, answer in answers.items() if isinstance(answer, NoSuchGroup)}
             for shard in todo:
-                yield from self._define(spec, shard, answers[shard])
+                yield from self.define(spec, shard, answers[shard])
             if not todo:
                 break
         return arrived
@@ -347,7 +359,8 @@ class Client:
         return total
 
     def _all(self, messages: Mapping[str, Any]) -> Steps[list[Any]]:
-        answers = yield Wait([self._network.ask(shard, each) for shard, each in messages.items()], PATIENCE_S)
+        self._check_open()
+        answers = yield Wait([self.network.ask(shard, each) for shard, each in messages.items()], PATIENCE_S)
         silent = [id for id, got in zip(messages, answers, strict=True) if got is None or isinstance(got, Failed)]
         if silent:
             raise CacheUnavailable(
@@ -357,12 +370,13 @@ class Client:
 
     def describe(self) -> Steps[list[ShardInfo]]:
         """All members; of those that do not answer only what the directory knows."""
-        (view,) = yield Wait([self._network.ask_directory(GetView())], PATIENCE_S)
+        self._check_open()
+        (view,) = yield Wait([self.network.ask_directory(GetView())], PATIENCE_S)
         if not isinstance(view, View):
             raise CacheUnavailable(f"the directory of the cache does not answer: {view}")
         self._see(view)
         ids = list(view.ring.members)
-        answers = yield Wait([self._network.ask(id, Describe()) for id in ids], PATIENCE_S)
+        answers = yield Wait([self.network.ask(id, Describe()) for id in ids], PATIENCE_S)
         return [
             answer if isinstance(answer, ShardInfo) else _unreachable(id, view)
             for id, answer in zip(ids, answers, strict=True)
@@ -380,32 +394,31 @@ class _Get:
     """One get of some keys, as it goes on."""
 
     def __init__(
-        self,
-        client: Client,
-        spec: GroupSpec,
-        timeout_s: float | None,
-        load: bool,
-        fresh: bool,
-        tiers: dict[bytes, str],
+        self, client: Client, spec: GroupSpec, timeout_s: float | None, load: bool, tiers: dict[bytes, str]
     ) -> None:
         self._client, self._spec, self._load, self._tiers = client, spec, load, tiers
-        self._network, self._clock = client._network, client._clock
-        self._fresh = fresh
+        self._network, self._clock = client.network, client.clock
         self._began = self._clock()
         self._timeout_s = timeout_s
         self._results: dict[bytes, Result] = {}
+        self._todo: list[bytes] = []  # to ask the shards for
+        self._afresh: list[bytes] = []  # the same, but what they have will not do
         self._flights: list[_Flight] = []
 
-    def run(self, keys: list[bytes]) -> Steps[dict[bytes, Result]]:
-        todo = keys
-        while todo or self._flights:
-            again: list[bytes] = []
-            if todo:
-                again += yield from self._ask(todo)
-                self._fresh = False  # what a refresh waits for is in flight now
-            if not again and self._flights:
-                again += yield from self._await_flights()
-            todo = again
+    def run(self, keys: list[bytes], fresh: bool) -> Steps[dict[bytes, Result]]:
+        if fresh:
+            self._afresh = keys
+        else:
+            self._todo = keys
+        while self._todo or self._afresh or self._flights:
+            if self._todo:
+                asked, self._todo = self._todo, []
+                yield from self._ask(asked, fresh=False)
+            elif self._afresh:
+                asked, self._afresh = self._afresh, []
+                yield from self._ask(asked, fresh=True)
+            else:
+                yield from self._await_flights()
         return {key: self._results[key] for key in keys}
 
     def _left_s(self) -> float | None:
@@ -423,43 +436,42 @@ class _Get:
             )
         return left_s
 
-    def _ask(self, keys: list[bytes]) -> Steps[list[bytes]]:
-        """Asks the shards; what they have becomes results, what they load flights. Gives keys to ask for again."""
-        again: list[bytes] = []
+    def _ask(self, keys: list[bytes], fresh: bool) -> Steps[None]:
+        """Asks the shards until each key has an answer; what they have becomes results, what they load flights."""
         moves = 0
         while keys:
             targets: dict[tuple[str | None, bool], list[bytes]] = {}
             for key in keys:
-                targets.setdefault(self._client._target(key), []).append(key)
+                targets.setdefault(self._client.target(key), []).append(key)
             keys = []
             unreachable = [key for (shard, _), some in targets.items() if shard is None for key in some]
             if unreachable:
                 keys += yield from self._without_shards(unreachable)
             asked = [(shard, standin, some) for (shard, standin), some in targets.items() if shard is not None]
-            futures = [self._network.ask(shard, self._message(some, standin, moves)) for shard, standin, some in asked]
             left_s = self._left_s()
+            futures = [
+                self._network.ask(shard, self._message(some, fresh, standin or moves > MOST_MOVES))
+                for shard, standin, some in asked
+            ]
             answers = yield Wait(futures, PATIENCE_S if left_s is None else min(left_s, PATIENCE_S))
             for (shard, _, some), answer in zip(asked, answers, strict=True):
                 if isinstance(answer, Answers):
-                    again += yield from self._take(some, answer)
+                    yield from self._take(some, answer)
                     continue
                 keys += some
                 if isinstance(answer, Moved):
                     moves += 1
                     yield from self._client.refresh()
                 elif isinstance(answer, NoSuchGroup):
-                    yield from self._client._define(self._spec, shard, answer)
+                    yield from self._client.define(self._spec, shard, answer)
                 else:
                     self._left_s()  # the caller's patience may have been the shorter one
-                    self._client._suspect(shard)
-        return again
+                    self._client.suspect(shard)
 
-    def _message(self, keys: list[bytes], standin: bool, moves: int) -> Get:
-        epoch = self._client.ring.epoch
-        return Get(self._spec.id, tuple(keys), epoch, self._load, self._fresh, standin or moves > MOST_MOVES)
+    def _message(self, keys: list[bytes], fresh: bool, standin: bool) -> Get:
+        return Get(self._spec.id, tuple(keys), self._client.ring.epoch, self._load, fresh, standin)
 
-    def _take(self, keys: list[bytes], answers: Answers) -> Steps[list[bytes]]:
-        again: list[bytes] = []
+    def _take(self, keys: list[bytes], answers: Answers) -> Steps[None]:
         flights: dict[int, _Flight] = {}
         now = self._clock()
         for key, item in zip(keys, answers.items, strict=True):
@@ -471,19 +483,20 @@ class _Get:
                 flight = flights.setdefault(id(item), _Flight(item, now + item.left_s, []))
                 flight.keys.append(key)
             elif isinstance(item, Large):
-                payload = yield from self._await(item.value)
-                if isinstance(payload, Failed):
-                    again.append(key)  # lost with the shard that had it
-                else:
-                    self._tiers.setdefault(key, "shard_hits")
-                    head = record.header(item.record)
-                    expires = self._began + head.expires - answers.now
-                    self._results[key] = Found(payload[0].tag, payload[0].parts, expires, head.cost_s)
+                yield from self._take_large(key, item, answers.now)
             else:
                 self._tiers.setdefault(key, "misses")
                 self._results[key] = NotThere("there is no value, and the group has no getter")
         self._flights += flights.values()
-        return again
+
+    def _take_large(self, key: bytes, large: Large, now: float) -> Steps[None]:
+        payload = yield from self._await(large.value)
+        if isinstance(payload, Failed):
+            self._afresh.append(key)  # the object store has lost it
+            return
+        self._tiers.setdefault(key, "shard_hits")
+        head, blob = record.header(large.record), payload[0]
+        self._results[key] = Found(blob.tag, blob.parts, self._began + head.expires - now, head.cost_s)
 
     def _await(self, future: Future) -> Steps[Any]:
         """What the future brings, within the caller's time."""
@@ -492,50 +505,45 @@ class _Get:
             if result is not None:
                 return result
 
-    def _await_flights(self) -> Steps[list[bytes]]:
-        """Waits until one flight ends or is overdue; gives the keys that it did not bring."""
-        flights = self._flights
-        left_s, now = self._left_s(), self._clock()
-        patience_s = max(min(flight.until for flight in flights) - now, 0.0)
+    def _await_flights(self) -> Steps[None]:
+        """Waits until one flight ends or is overdue. Keys that it did not bring are asked for again."""
+        flights, self._flights = self._flights, []
+        left_s = self._left_s()
+        patience_s = max(min(flight.until for flight in flights) - self._clock(), 0.0)
         outcomes = yield Wait(
             [flight.future.outcome for flight in flights],
             patience_s if left_s is None else min(left_s, patience_s),
             all=False,
         )
-        again: list[bytes] = []
         now = self._clock()
-        self._flights = []
         for flight, outcome in zip(flights, outcomes, strict=True):
             if isinstance(outcome, dict):
-                again += yield from self._land(flight, outcome)
-            elif isinstance(outcome, Failed) or now >= flight.until:
-                if isinstance(outcome, Failed):  # a transport may complain of a failure that nobody looked at
-                    yield Wait([flight.future.payload], 0.0)
-                again += self._fail(flight, outcome)
+                yield from self._land(flight, outcome)
+            elif isinstance(outcome, Failed):
+                # Looked at, too: a transport may complain of a failure that nobody looked at.
+                yield Wait([flight.future.payload], 0.0)
+                self._fail(flight, outcome)
+            elif now >= flight.until:
+                self._fail(flight, None)
             else:
                 self._flights.append(flight)
-        return again
 
-    def _land(self, flight: _Flight, outcome: Outcome) -> Steps[list[bytes]]:
+    def _land(self, flight: _Flight, outcome: Outcome) -> Steps[None]:
         payload: Any = None
-        again: list[bytes] = []
         for key in flight.keys:
             result = outcome.get(key)
-            if result is None:
-                again.append(key)
-                continue
             if isinstance(result, Loaded) and isinstance(result.data, int) and payload is None:
                 payload = yield from self._await(flight.future.payload)
-            if isinstance(payload, Failed):
-                again.append(key)
+            if result is None or isinstance(payload, Failed):
+                self._todo.append(key)
             else:
                 self._results[key] = self._loaded(result, payload)
-        return again
 
-    def _fail(self, flight: _Flight, failed: Failed | None) -> list[bytes]:
+    def _fail(self, flight: _Flight, failed: Failed | None) -> None:
         """A flight without an outcome. A key that was alone in it has its answer; others are asked for again."""
         if not flight.future.alone:
-            return flight.keys
+            self._todo += flight.keys
+            return
         for key in flight.keys:
             name = repr(core_keys.decode(key[PREFIX_BYTES:]))
             if failed is None or failed.hung:
@@ -546,10 +554,9 @@ class _Get:
                 )
             else:
                 self._results[key] = LoaderDied(
-                    f"the process that ran the getter of the group {self._spec.name!r} for {name} died: "
-                    f"{failed.reason}. The next get loads anew"
+                    f"the process that ran the getter of the group {self._spec.name!r} for {name} died "
+                    f"({failed.reason}); the next get loads anew"
                 )
-        return []
 
     def _loaded(self, result: Loaded | Absent | Raised, payload: Any) -> Result:
         if isinstance(result, Raised):
@@ -568,7 +575,7 @@ class _Get:
         Gives the keys back if there is a shard to ask after all.
         """
         yield from self._client.refresh()
-        if any(self._client._target(key)[0] is not None for key in keys):
+        if any(self._client.target(key)[0] is not None for key in keys):
             return keys
         if self._spec.getter is None or not self._load:
             for key in keys:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from raycache.core.messages import (
-    FindGroup,
+    GetGroups,
     GetOptions,
     GetView,
     GroupSpec,
@@ -34,6 +34,7 @@ class Directory:
         self._places: dict[str, Place] = {}
         self._groups: dict[str, GroupSpec] = {}
         self._last_group = 0
+        self.changes = 0  # how often anything has changed that is worth keeping
         self.view = View(Ring(0, {}), {})
 
     def handle(self, message: Any) -> Any:
@@ -45,7 +46,7 @@ class Directory:
             Leave: self._leave,
             Suspect: lambda _: self.view,  # whether members are dead, only who runs this can find out
             Register: self._register,
-            FindGroup: self._find_group,
+            GetGroups: lambda _: dict(self._groups),
         }
         return handlers[type(message)](message)
 
@@ -66,9 +67,7 @@ class Directory:
 
     def _publish(self, members: dict[str, float]) -> None:
         self.view = View(Ring(self.view.ring.epoch + 1, members), dict(self._places))
-
-    def _find_group(self, ask: FindGroup) -> GroupSpec | dict[str, GroupSpec] | None:
-        return dict(self._groups) if ask.name is None else self._groups.get(ask.name)
+        self.changes += 1
 
     def _register(self, ask: Register) -> GroupSpec | Refused:
         known = self._groups.get(ask.spec.name)
@@ -92,6 +91,7 @@ class Directory:
                 f"or the cache a larger one: raycache.connect(capacity=...) when it is first made",
             )
         self._last_group += 1
+        self.changes += 1
         self._groups[ask.spec.name] = spec = replace(ask.spec, id=self._last_group)
         return spec
 

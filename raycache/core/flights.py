@@ -113,7 +113,12 @@ class Flights:
         """Starts loader tasks while there are flights that wait and tasks are free."""
         while len(self.running) < self._limit and (flights := self._next()):
             spec = flights[0].spec
-            load = self._start(spec, [flight.key for flight in flights])
+            try:
+                load = self._start(spec, [flight.key for flight in flights])
+            except BaseException:
+                for flight in flights:  # whoever asks next tries again
+                    self._table.pop(flight.key, None)
+                raise
             chunk = Chunk(flights, load, self._clock() + BUDGET_S + spec.options.load_timeout_s)
             for flight in flights:
                 flight.chunk = chunk

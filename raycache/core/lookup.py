@@ -124,7 +124,7 @@ class Lookup:
         for key in self._missing:
             point = core_keys.digest(key)
             slot = slot_of(point)
-            self._vouchers[key] = Voucher(lease, slots, slot, slots[slot])
+            self._vouchers[key] = lease, slots, slot, slots[slot]
             if (owner := owner_at(point)) in pages:
                 here.setdefault(owner, []).append(key)  # type: ignore[arg-type]  # None is in no pages
         now = self._reader.clock()

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from raycache.core.codec import Blob
 from raycache.core.ring import Ring
 from raycache.core.stats import Stats
-from raycache.options import CacheOptions, GroupOptions
+from raycache.options import GroupOptions
 
 Future = Any
 
@@ -96,7 +96,7 @@ class Get:
     keys: tuple[bytes, ...]
     epoch: int  # of the asker's ring
     load: bool = True  # start a load for a key that is not there
-    fresh: bool = False  # start one for a key that is there, too
+    fresh: bool = False  # take no notice of what is there: it is to be loaded anew, or was lost
     standin: bool = False  # asked because the owner cannot be reached
 
 
@@ -304,10 +304,8 @@ class Register:
 
 
 @dataclass(frozen=True, slots=True)
-class FindGroup:
-    """Asks for the GroupSpec of a name; None when there is none. No name: all of them, by name."""
-
-    name: str | None = None
+class GetGroups:
+    """Asks for the GroupSpecs of all groups, by name."""
 
 
 class Refused(NamedTuple):
@@ -320,6 +318,3 @@ class Refused(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class GetOptions:
     """Asks for the CacheOptions that the cache was made with."""
-
-
-DirectoryAnswer = View | GroupSpec | Refused | CacheOptions | dict[str, GroupSpec] | None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 #: What an entry takes beside its value, roughly.
 ENTRY_BYTES = 250
@@ -24,13 +24,9 @@ def name_of(key: Any, full: bytes) -> Any:
     return key if type(key) is str else (full, _OTHER)
 
 
-class Voucher(NamedTuple):
-    """A version slot as it was read before the value."""
-
-    lease: Sequence[float]
-    slots: Sequence[int]
-    slot: int
-    version: int
+#: A version slot as it was read before the value: the lease, the slots, which slot, its version. A bare tuple, as one
+#: is made for every key of every lookup.
+Voucher = tuple[Sequence[float], Sequence[int], int, int]
 
 
 class NearEntry:

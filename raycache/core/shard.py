@@ -151,6 +151,8 @@ class Shard:
         if ask.load and group.spec.getter is not None:
             self._load(group.spec, ask, items)
         else:
+            if ask.fresh:  # a large value that was lost, and cannot be loaded
+                group.store.remove(ask.keys)
             items = [Missing() if item is None else item for item in items]
         return Answers(items, now, self._ring.epoch)
 

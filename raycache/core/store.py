@@ -143,13 +143,15 @@ class Store:
 
     def _account_gone(self, gone: dict[bytes, bytes]) -> None:
         for key, stored in gone.items():
-            self.bytes -= entry_bytes(key, stored)
-            self._policy.discard(key)
-            self._large.pop(key, None)
+            if key in self._policy:
+                self.bytes -= entry_bytes(key, stored)
+                self._policy.discard(key)
+                self._large.pop(key, None)
 
     def remove(self, keys: Iterable[bytes]) -> int:
         """Removes entries; how many there were. Absent keys are fine."""
-        present = self._pages.get_many(key for key in keys if key in self._policy)
+        # What is in the pages counts, not what the policy knows: a put that failed half-way may have left more there.
+        present = self._pages.get_many(keys)
         self._pages.delete(list(present))  # first: if it fails, the entries are still here and counted
         self._account_gone(present)
         return len(present)
