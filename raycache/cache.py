@@ -34,6 +34,8 @@ from raycache.options import CacheOptions, Duration, Size, group_options, parse_
 _UNSET: Any = type("_Unset", (), {"__repr__": lambda self: "not given"})()
 #: How often a process tells the shards what it did.
 REPORT_S = 1.0
+#: How long the directory may take to answer, its restart included.
+DIRECTORY_S = 10.0
 
 
 class Backend(Network, Protocol):
@@ -309,14 +311,20 @@ class Cache:
         return shards
 
     def _ask(self, message: Any) -> Any:
+        """The directory's answer. While its process is restarted it is asked again, for a while."""
         self._check_open()
-        (answer,) = self._network.wait(Wait([self._network.ask_directory(message)], 10.0))
-        if answer is None or isinstance(answer, Failed):
-            raise CacheUnavailable(
-                f"the directory of the cache {self.name!r} does not answer ({answer or 'no answer within 10 s'}); "
-                f"`raycache status` tells more"
-            )
-        return answer
+        deadline = time.monotonic() + DIRECTORY_S
+        while True:
+            left_s = max(deadline - time.monotonic(), 0.0)
+            (answer,) = self._network.wait(Wait([self._network.ask_directory(message)], left_s))
+            if answer is not None and not isinstance(answer, Failed):
+                return answer
+            if time.monotonic() > deadline:
+                raise CacheUnavailable(
+                    f"the directory of the cache {self.name!r} did not answer within {DIRECTORY_S:g} s "
+                    f"({answer.reason if answer else 'silence'}); `raycache status` tells more"
+                )
+            time.sleep(0.1)
 
     def _check_open(self) -> None:
         if self.closed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
 import threading
 import time
 from typing import Any
@@ -14,7 +15,7 @@ import ray
 from raycache.cluster.loader import TaskLoader
 from raycache.core.memory import MAP_FACTOR, Folder, sweep
 from raycache.core.messages import Join, Place, ShardInfo, View
-from raycache.core.pages import Pages
+from raycache.core.pages import Pages, PagesFull
 from raycache.core.shard import Shard
 from raycache.core.versions import Versions
 from raycache.options import CacheOptions, default_loads
@@ -32,10 +33,12 @@ class ShardActor:
     def __init__(self, directory: Any, id: str, folder: str, options: CacheOptions) -> None:
         sweep()
         context = ray.get_runtime_context()
-        # The raylet is this process's parent, and the node's session ends with it.
-        self._folder = Folder(folder, options.capacity_bytes, owner=os.getppid())
+        try:
+            self._make_pages(folder, options)
+        except PagesFull:  # what an earlier process left is of no use: start in another folder
+            self._folder.remove()
+            self._make_pages(f"{folder}-{secrets.token_hex(4)}", options)
         path = self._folder.path
-        self._pages = Pages.create(path, MAP_FACTOR * options.capacity_bytes)
         self._versions = Versions(path / "versions", create=True)
         self._lock = threading.Lock()
         self._wake, self._stopped = threading.Event(), False
@@ -64,6 +67,11 @@ class ShardActor:
         view: View = ray.get(directory.handle.remote(Join(id, Place(info.node, info.folder), info.weight)))
         self._shard.begin(view.ring)
         threading.Thread(target=self._house, name="raycache-house", daemon=True).start()
+
+    def _make_pages(self, folder: str, options: CacheOptions) -> None:
+        # The raylet is this process's parent, and the node's session ends with it.
+        self._folder = Folder(folder, options.capacity_bytes, owner=os.getppid())
+        self._pages = Pages.create(self._folder.path, MAP_FACTOR * options.capacity_bytes)
 
     def handle(self, message: Any) -> Any:
         """The answer to a message."""

@@ -448,6 +448,8 @@ class _Get:
             if unreachable:
                 keys += yield from self._without_shards(unreachable)
             asked = [(shard, standin, some) for (shard, standin), some in targets.items() if shard is not None]
+            if not asked:
+                continue
             left_s = self._left_s()
             futures = [
                 self._network.ask(shard, self._message(some, fresh, standin or moves > MOST_MOVES))

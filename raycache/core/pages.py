@@ -45,16 +45,21 @@ class Pages:
 
     @classmethod
     def create(cls, folder: Path, map_bytes: int) -> Pages:
-        """Makes new pages in a folder, in place of what was there; raises PagesFull where there is no room at all."""
-        for name in ("data.mdb", "lock.mdb"):
-            (folder / name).unlink(missing_ok=True)
+        """Makes the pages in a folder; what a process before this one left there is dropped.
+
+        The files stay the same ones: readers have them open, and would go on to read the old entries from files that
+        were unlinked. Raises PagesFull where there is no room, or where the files cannot be used.
+        """
         try:
             lock = os.open(folder / "lock.mdb", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 os.posix_fallocate(lock, 0, _LOCK_BYTES)  # LMDB maps it: a hole would be a SIGBUS when /dev/shm is full
             finally:
                 os.close(lock)
-            return cls(folder, map_size=map_bytes, sync=False, metasync=False, meminit=False, mode=0o600)
+            pages = cls(folder, map_size=map_bytes, sync=False, metasync=False, meminit=False, mode=0o600)
+            with pages._env.begin(write=True) as txn:
+                txn.drop(pages._env.open_db(txn=txn), delete=False)
+            return pages
         except (OSError, lmdb.Error) as error:
             raise PagesFull(f"{folder}: {error}") from error
 
