@@ -10,7 +10,7 @@ from raycache.core import record
 from raycache.core.client import Client, Steps, Wait, adrive, drive
 from raycache.core.codec import Codec
 from raycache.core.keys import Key
-from raycache.core.lookup import RAISE, Lookup, Reader
+from raycache.core.lookup import MISS, RAISE, Lookup, Reader
 from raycache.core.messages import PREFIX_BYTES, GroupSpec
 from raycache.core.stats import Stats
 from raycache.core.store import entry_bytes
@@ -84,18 +84,20 @@ class Group:
         # The fast path of the whole cache, written out: a hit of a str key makes no call but the clock's. The order of
         # the looks is NearEntry.live's. Measured against functools.lru_cache by benchmarks/near.py.
         try:
-            entry = self._near[key]
-        except (KeyError, TypeError):  # not here; an unhashable key is refused below
-            pass
-        else:
+            entry = self._near.get(key)
+        except TypeError:  # unhashable, and refused below
+            entry = None
+        if entry is not None:
             clock = self._clock
             if (now := clock()) < entry.lease[0] and entry.slots[entry.slot] == entry.version and now < entry.expires:
                 entry.hits += 1
                 if entry.shared:
                     return entry.value
-                return self._reader.mean(key, entry.result, default)
-        look = Lookup(self._reader, (key,))
-        return look.value(default) if look.done else self._drive(look.ask(_seconds(timeout))).value(default)
+                return self._reader.meant(key, self._reader.decoded(entry.result), default)
+        got = self._reader.here(key)
+        if got is not MISS:
+            return self._reader.meant(key, got, default)
+        return self._drive(Lookup(self._reader, (key,), local=False).ask(_seconds(timeout))).value(default)
 
     async def aget(self, key: Key, default: Any = RAISE, timeout: Duration | None = None) -> Any:
         """`get` for an event loop."""
@@ -228,7 +230,7 @@ class Group:
         look = Lookup(self._reader, (key,), counted=False, local=False)
         yield from look.ask(_seconds(timeout), fresh=True)
         if not look.failed:  # otherwise the old value stays
-            yield from self._client.refreshed(self._spec, list(look.names))
+            yield from self._client.refreshed(self._spec, look.fulls)
         return look
 
     # ----------------------------------------------------------------------------------------- questions

@@ -30,31 +30,45 @@ NODE = "inline"
 
 
 class _ThreadLoad:
-    """A load that runs in a thread."""
+    """A load that runs in a thread. The shard has settled it before anyone else sees it: all times count from then."""
 
     def __init__(self, landed: Callable[[], None], work: Callable[[], tuple[Outcome, Any]]) -> None:
         self.outcome, self.payload = pending(), pending()
         self._lock = threading.Lock()
-        both = futures.in_thread(work)
-        both.add_done_callback(lambda _: self._end(*futures.wait(Wait([both], 0.0), _failed)))
-        both.add_done_callback(lambda _: landed())
+        self._came: tuple[Outcome | Failed, Any] | None = None
+        futures.in_thread(lambda: self._run(landed, work))
 
-    def _end(self, came: tuple[Outcome, Any] | Failed) -> None:
-        outcome, payload = (came, None) if isinstance(came, Failed) else came
+    def _run(self, landed: Callable[[], None], work: Callable[[], tuple[Outcome, Any]]) -> None:
+        came: tuple[Outcome | Failed, Any]
+        try:
+            came = work()
+        except BaseException as error:
+            came = Failed(repr(error)), None
         with self._lock:
-            if not self.outcome.done():
-                self.payload.set_result(payload)
-                self.outcome.set_result(outcome)
+            if self._came is not None:
+                return  # it was cancelled
+            self._came = came
+        landed()
+        self._show(*came)
+
+    def _show(self, outcome: Outcome | Failed, payload: Any) -> None:
+        self.payload.set_result(payload)
+        self.outcome.set_result(outcome)
 
     def result(self) -> Outcome | Failed | None:
-        return self.outcome.result() if self.outcome.done() else None
+        return None if self._came is None else self._came[0]
 
     def large(self, place: int) -> Done:
-        return Done((self.payload.result()[place],))
+        assert self._came is not None
+        return Done((self._came[1][place],))
 
     def cancel(self) -> None:
         """Nobody waits for it any more; a thread cannot be ended."""
-        self._end(Failed("ended: it took too long", hung=True))
+        with self._lock:
+            if self._came is not None:
+                return
+            self._came = Failed("ended: it took too long", hung=True), None
+        self._show(*self._came)
 
 
 class _ThreadLoader:

@@ -22,7 +22,9 @@ from raycache.core.messages import Failed, GroupSpec, Outcome, Raised
 REFUSED: tuple[type, ...] = (ray.ObjectRef, ray.ObjectRefGenerator)
 
 
+@functools.cache
 def codec() -> Codec:
+    """The codec of every process of a cluster."""
     return Codec(REFUSED)
 
 

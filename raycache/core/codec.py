@@ -141,11 +141,17 @@ _IMMUTABLE = frozenset(
     | {fractions.Fraction, pathlib.PurePosixPath, pathlib.PosixPath}
 )
 
+_MUTABLE = frozenset({dict, list, set, bytearray})
+
 
 def shareable(value: Any) -> bool:
     """Whether a decoded value may be handed to several callers: nobody can change it."""
     kind = type(value)
-    if kind in _IMMUTABLE or isinstance(value, enum.Enum):
+    if kind in _IMMUTABLE:
+        return True
+    if kind in _MUTABLE:
+        return False
+    if isinstance(value, enum.Enum):
         return True
     if kind is tuple or kind is frozenset:
         return all(map(shareable, value))

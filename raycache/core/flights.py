@@ -147,7 +147,7 @@ class Flights:
         """A fair share for every free task, or more where that share is done in no time."""
         share = -(-waiting // (self._limit - len(self.running)))
         most = spec.options.batch_size if spec.batch else CHUNK_KEYS
-        quick = int(CHUNK_S / max(self._cost_s.get(spec.id, CHUNK_S), CHUNK_S / CHUNK_KEYS))
+        quick = round(CHUNK_S / max(self._cost_s.get(spec.id, CHUNK_S), CHUNK_S / CHUNK_KEYS))
         return min(max(share, quick), most)
 
     def futures(self, keys: Iterable[bytes], started: Container[bytes]) -> list[InFlight]:

@@ -31,9 +31,9 @@ def encode(key: Key) -> bytes:
     """
     if type(key) is str and key:
         try:
-            data = b"s" + key.encode()
+            data = _STR + key.encode()
         except UnicodeEncodeError:  # a lone surrogate, as in file names that are not UTF-8
-            data = b"s" + key.encode("utf-8", "surrogatepass")
+            data = _encode(key, key)
     elif isinstance(key, (str, bytes, tuple)) and not key:
         raise InvalidKey(f"the key {key!r} is empty; a key has at least one character, byte or item")
     else:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from raycache.core import keys as core_keys
 from raycache.core import record
 from raycache.core.client import Client, Found, NotThere, Result, Steps, found
-from raycache.core.codec import decode, shareable
+from raycache.core.codec import ABSENT, decode, shareable
 from raycache.core.keys import Key
 from raycache.core.messages import GroupSpec, group_prefix
 from raycache.core.near import Near, NearEntry, Voucher, name_of
@@ -23,6 +23,8 @@ from raycache.errors import NotFound
 
 #: Stands for "no default was given": a missing key raises.
 RAISE: Any = type("_Raise", (), {"__repr__": lambda self: "RAISE"})()
+#: What a look into this process and this node gives when the shards must be asked.
+MISS: Any = type("_Miss", (), {"__repr__": lambda self: "MISS"})()
 #: Keys that were read from pages and are not told yet to their shards; more are not noted.
 NOTES = 10_000
 
@@ -35,31 +37,80 @@ class Reader:
         self.prefix = group_prefix(spec.id)
         self.near = Near(spec.options.near_bytes)
         self._counts: Counter[str] = Counter()
-        self._saved_s = 0.0
+        self._page_hits, self._saved_s = 0, 0.0
         self._touched: list[bytes] = []
 
     def full(self, key: Key) -> bytes:
         """The key as it stands in messages and pages."""
         return self.prefix + core_keys.encode(key)
 
-    def count(self, tier: str, key: bytes, cost_s: float) -> None:
-        """A get that was no near hit."""
-        self._counts[tier] += 1
-        if tier == "page_hits" or tier == "shard_hits":
+    def here(self, key: Key, *, counted: bool = True) -> Any:
+        """What this process or this node has without any call: a value, a NotThere, or MISS."""
+        full = self.prefix + core_keys.encode(key)
+        name = name_of(key, full)
+        entry = self.near.entries.get(name)
+        if entry is not None and entry.live(self.clock()):
+            if counted:
+                entry.hits += 1
+            return entry.value if entry.shared else self.decoded(entry.result)
+        point = core_keys.digest(full)
+        slot = slot_of(point)
+        lease, slots, pages = self.client.local
+        version = slots[slot]  # read before the value, and the lease after it
+        if not (now := self.clock()) < lease[0]:
+            return MISS
+        shard = pages.get(self.client.ring.owner_at(point))  # type: ignore[arg-type]  # None is in no pages
+        stored = None if shard is None else shard.get(full)
+        if stored is None or record.is_stub(stored):
+            return MISS
+        expires, _, cost_s, _ = record.fields(stored)
+        if not now < expires:
+            return MISS
+        if counted:
+            self._page_hits += 1
             self._saved_s += cost_s
-            if tier == "page_hits" and len(self._touched) < NOTES:
-                self._touched.append(key)
+            if len(self._touched) < NOTES:
+                self._touched.append(full)
+        return self.keep(name, full, stored, expires, cost_s, len(stored), (lease, slots, slot, version))
+
+    def keep(
+        self, name: Any, full: bytes, result: Any, expires: float, cost_s: float, size: int, voucher: Voucher
+    ) -> Any:
+        """Keeps a result near under a name, if it fits; what it is to this caller: a value or NotThere."""
+        value = self.decoded(result)
+        if self.near.fits(size):
+            entry = NearEntry(full, result, expires, cost_s, size, voucher)
+            if shareable(value):
+                entry.value, entry.shared = value, True
+            self.near.put(name, entry)
+        return value
+
+    def decoded(self, result: Any) -> Any:
+        """A record or a Found as a value of the caller's own; NotThere as itself."""
+        if type(result) is bytes:
+            tag = record.tag(result)
+            if tag == ABSENT:
+                return found(result, 0.0)
+            return decode(tag, (record.body(result),))
+        return decode(result.tag, result.parts) if type(result) is Found else result
+
+    def count(self, tier: str, cost_s: float) -> None:
+        """A get that was not answered here."""
+        self._counts[tier] += 1
+        if tier == "shard_hits":
+            self._saved_s += cost_s
 
     def report(self) -> Steps[None]:
         """Tells the shards what was counted, and which keys were hit without their knowing."""
         counts, self._counts = self._counts, Counter()
+        counts["page_hits"], self._page_hits = counts["page_hits"] + self._page_hits, 0
         saved_s, self._saved_s = self._saved_s, 0.0
         touched, self._touched = self._touched, []
         for entry, hits in self.near.take_hits():
             counts["near_hits"] += hits
-            saved_s += hits * getattr(entry.result, "cost_s", 0.0)
+            saved_s += hits * entry.cost_s
             touched.append(entry.key)
-        if not counts:
+        if not any(counts.values()):
             return
         arrived = False
         try:
@@ -70,131 +121,94 @@ class Reader:
                 self._counts.update(counts)
                 self._saved_s += saved_s
 
-    def mean(self, key: Key, result: Result, default: Any) -> Any:
-        """What a result means to a caller: a value of its own, the default, or an exception."""
-        if isinstance(result, Found):
-            return decode(result.tag, result.parts)
-        if isinstance(result, NotThere):
+    def meant(self, key: Key, got: Any, default: Any) -> Any:
+        """What a caller gets: a value as it is, for NotThere the default, or an exception."""
+        if type(got) is NotThere:
             if default is RAISE:
-                raise NotFound(result.message or f"{key!r} does not exist, says the getter of {self.spec.name!r}")
+                raise NotFound(got.message or f"{key!r} does not exist, says the getter of {self.spec.name!r}")
             return default
-        raise result
+        if type(got) is _Raise:
+            raise got.error
+        return got
 
 
-class _Decoded(NamedTuple):
-    """A value that was decoded already, for this caller."""
+class _Raise(NamedTuple):
+    """In place of a value: what the getter raised, told from an exception that is a value."""
 
-    value: Any
+    error: BaseException
 
 
 class Lookup:
     """One lookup of some keys. `done` says whether the shards need not be asked."""
 
-    __slots__ = ("_counted", "_missing", "_reader", "_results", "_vouchers", "done", "names")
+    __slots__ = ("_counted", "_got", "_keys", "_missing", "_reader", "done")
 
     def __init__(self, reader: Reader, keys: Iterable[Key], *, counted: bool = True, local: bool = True) -> None:
         """Looks near and into the pages, if `local`; `counted`: as gets."""
         self._reader, self._counted = reader, counted
-        prefix, encode = reader.prefix, core_keys.encode
         #: Full keys and the keys that the caller gave, in the order asked.
-        self.names: dict[bytes, Key] = {prefix + encode(key): key for key in keys}
-        self._results: dict[bytes, NearEntry | _Decoded | Result] = {}
-        self._vouchers: dict[bytes, Voucher] = {}
-        if local:
-            self._look_near()
-        self._missing = [key for key in self.names if key not in self._results]
-        if self._missing:
-            self._vouch(look=local)
+        self._keys: dict[bytes, Key] = {reader.full(key): key for key in keys}
+        here = {full: reader.here(key, counted=counted) for full, key in self._keys.items()} if local else {}
+        self._got: dict[bytes, Any] = {full: got for full, got in here.items() if got is not MISS}
+        self._missing = [full for full in self._keys if full not in self._got]
         self.done = not self._missing
-
-    def _look_near(self) -> None:
-        entries, now = self._reader.near.entries, self._reader.clock()
-        for full, key in self.names.items():
-            entry = entries.get(name_of(key, full))
-            if entry is not None and entry.live(now):
-                if self._counted:
-                    entry.hits += 1
-                self._results[full] = entry
-
-    def _vouch(self, *, look: bool) -> None:
-        """Reads the version slots before any value, then the lease, then what lies in the pages of this node."""
-        client, local = self._reader.client, self._reader.client.local
-        lease, slots, pages, owner_at = local.lease, local.slots, local.pages, client.ring.owner_at
-        here: dict[str, list[bytes]] = {}
-        for key in self._missing:
-            point = core_keys.digest(key)
-            slot = slot_of(point)
-            self._vouchers[key] = lease, slots, slot, slots[slot]
-            if (owner := owner_at(point)) in pages:
-                here.setdefault(owner, []).append(key)  # type: ignore[arg-type]  # None is in no pages
-        now = self._reader.clock()
-        if not now < lease[0]:
-            self._vouchers.clear()
-        elif look and here:
-            for owner, keys in here.items():
-                for key, stored in pages[owner].get_many(keys).items():
-                    if not record.is_stub(stored) and (result := found(stored, 0.0)).expires > now:
-                        self._land(key, result, "page_hits")
-            self._missing = [key for key in self._missing if key not in self._results]
-
-    def _land(self, key: bytes, result: Result, tier: str | None) -> None:
-        """A result that came from outside this process."""
-        if tier is not None and self._counted:
-            self._reader.count(tier, key, getattr(result, "cost_s", 0.0))
-        self._results[key] = result
-        voucher = self._vouchers.get(key)
-        if voucher is None or isinstance(result, BaseException) or result.expires <= 0:
-            return
-        near, size = self._reader.near, 0
-        if isinstance(result, Found):
-            for part in result.parts:
-                size += len(part)
-        if not near.fits(size):
-            return
-        entry = NearEntry(key, result, size, voucher)
-        if isinstance(result, Found):
-            value = decode(result.tag, result.parts)
-            if shareable(value):
-                entry.share(value)
-            self._results[key] = _Decoded(value)
-        near.put(name_of(self.names[key], key), entry)
 
     def ask(self, timeout_s: float | None = None, *, load: bool = True, fresh: bool = False) -> Steps[Lookup]:
         """Asks the shards for what is missing: to load it, only what is there, or to load it anew."""
         reader, tiers = self._reader, dict[bytes, str]()
+        vouchers = self._vouchers()
         results: dict[bytes, Result] = {}
         try:
             results = yield from reader.client.get(
                 reader.spec, self._missing, timeout_s=timeout_s, load=load, fresh=fresh, tiers=tiers
             )
         finally:
-            for key in self._missing:
-                if key in results:
-                    self._land(key, results[key], tiers.get(key))
-                elif self._counted:  # the caller's time ran out
-                    reader.count(tiers.get(key, "unavailable"), key, 0.0)
+            if self._counted:
+                for full in self._missing:  # also where the caller's time ran out
+                    cost_s = getattr(results.get(full), "cost_s", 0.0)
+                    reader.count(tiers.get(full, "unavailable"), cost_s)
+        for full, result in results.items():
+            self._got[full] = self._land(full, result, vouchers.get(full))
         return self
+
+    def _vouchers(self) -> dict[bytes, Voucher]:
+        """The version slots of the missing keys, read before any value; none without a lease after that."""
+        local, slots = self._reader.client.local, self._reader.client.local.slots
+        at = {full: slot_of(core_keys.digest(full)) for full in self._missing}
+        vouchers = {full: (local.lease, slots, slot, slots[slot]) for full, slot in at.items()}
+        return vouchers if self._reader.clock() < local.lease[0] else {}
+
+    def _land(self, full: bytes, result: Result, voucher: Voucher | None) -> Any:
+        """What came from a shard, for this caller; kept near if that may be."""
+        if isinstance(result, BaseException):
+            return _Raise(result)
+        if voucher is None or result.expires <= 0:
+            return self._reader.decoded(result)
+        size, cost_s = 0, 0.0
+        if isinstance(result, Found):
+            size, cost_s = sum(map(len, result.parts)), result.cost_s
+        name = name_of(self._keys[full], full)
+        return self._reader.keep(name, full, result, result.expires, cost_s, size, voucher)
+
+    @property
+    def fulls(self) -> list[bytes]:
+        return list(self._keys)
 
     @property
     def failed(self) -> bool:
         """Whether a getter raised, or did not come to an end."""
-        return any(isinstance(got, BaseException) for got in self._results.values())
+        return any(type(got) is _Raise for got in self._got.values())
 
     def has(self) -> bool:
         """Whether there is a value for the only key."""
-        (got,) = self._results.values()
-        return isinstance(got.result if isinstance(got, NearEntry) else got, (Found, _Decoded))
+        (got,) = self._got.values()
+        return type(got) not in (NotThere, _Raise)
 
     def value(self, default: Any = RAISE) -> Any:
         """The value of the only key."""
-        ((full, key),) = self.names.items()
-        return self._one(key, self._results[full], default)
+        return next(iter(self.values(default).values()))
 
     def values(self, default: Any = RAISE) -> dict[Key, Any]:
         """The values of all keys, in the order asked."""
-        return {key: self._one(key, self._results[full], default) for full, key in self.names.items()}
-
-    def _one(self, key: Key, got: NearEntry | _Decoded | Result, default: Any) -> Any:
-        if isinstance(got, _Decoded) or (isinstance(got, NearEntry) and got.shared):
-            return got.value
-        return self._reader.mean(key, got.result if isinstance(got, NearEntry) else got, default)
+        meant, got = self._reader.meant, self._got
+        return {key: meant(key, got[full], default) for full, key in self._keys.items()}

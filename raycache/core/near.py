@@ -48,20 +48,16 @@ class NearEntry:
         "version",
     )
 
-    def __init__(self, key: bytes, result: Any, size: int, voucher: Voucher) -> None:
+    def __init__(self, key: bytes, result: Any, expires: float, cost_s: float, size: int, voucher: Voucher) -> None:
         self.key = key  # the full key
-        self.result = result  # encoded
-        self.expires: float = result.expires
+        self.result = result  # encoded: a record, a blob, or that there is nothing
+        self.expires, self.cost_s = expires, cost_s
         self.size = size + ENTRY_BYTES
         self.value: Any = None  # decoded, where it may be handed to several callers
         self.shared = False
         self.lease, self.slots, self.slot, self.version = voucher
         self.hits = 0  # since they were last taken
         self.used = False  # hit before that, and not yet passed over
-
-    def share(self, value: Any) -> None:
-        """From now on this value is handed out."""
-        self.value, self.shared = value, True
 
     def live(self, now: float) -> bool:
         """Whether it may be used at this time. First the lease, then the slot."""
@@ -86,7 +82,8 @@ class Near:
     def put(self, name: Any, entry: NearEntry) -> None:
         """Keeps an entry that fits."""
         with self._lock:
-            self._drop(name)
+            if name in self.entries:
+                self._drop(name)
             self.entries[name] = entry
             self._bytes += entry.size
             while self._bytes > self._capacity_bytes:

@@ -67,7 +67,7 @@ class Pages:
     def open(cls, folder: Path) -> Pages:
         """Opens the pages of another process for reading; raises OSError where there are none."""
         try:
-            return cls(folder, readonly=True, create=False)
+            return cls(folder, readonly=True, create=False, map_size=0)  # 0: as large as the writer's
         except lmdb.Error as error:
             raise OSError(f"cannot read the pages in {folder}: {error}") from error
 

@@ -15,6 +15,7 @@ from raycache.core.codec import STUB
 NEVER = math.inf
 
 _HEADER = struct.Struct("<dffB")  # expires, stored, cost, tag
+_UNPACK = _HEADER.unpack_from
 _SIZE = struct.Struct("<Q")
 HEADER_BYTES = _HEADER.size
 
@@ -35,8 +36,13 @@ def header(stored: bytes | memoryview) -> Header:
 
 
 def fields(stored: bytes) -> tuple[float, float, float, int]:
-    """The header as a bare tuple, where every microsecond counts."""
-    return _HEADER.unpack_from(stored)
+    """The header as a bare tuple, where every tenth of a microsecond counts."""
+    return _UNPACK(stored)
+
+
+def tag(stored: bytes) -> int:
+    """Of the codec, or ABSENT or STUB."""
+    return stored[HEADER_BYTES - 1]
 
 
 def body(stored: bytes) -> memoryview:
