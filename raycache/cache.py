@@ -119,21 +119,21 @@ _joined: dict[tuple[str, str, str], Cache] = {}
 _joining = threading.RLock()
 
 
-def _on_ray(name: str, address: str | None, options: CacheOptions | None, *, start: bool = True) -> Cache:
-    """The cache in a Ray cluster; without options it must be up."""
+def _on_ray(name: str, address: str | None, options: CacheOptions | None) -> Cache:
+    """The cache in a Ray cluster. Without options Ray and the cache must be up, and no shard is started for this."""
     import ray
 
     from raycache.cluster import deploy, loader, session
     from raycache.cluster.router import RayNetwork
 
     with _joining:
-        started = session.join(address, start=start)
+        started = session.join(address, start=options is not None)
         context = ray.get_runtime_context()
         key = (context.gcs_address, context.get_job_id(), name)
         if (cache := _joined.get(key)) is not None and not cache.closed:
             return cache
         directory, made = deploy.directory(name, options)
-        network = RayNetwork(name, directory, ends_ray=started)
+        network = RayNetwork(name, directory, hosts=options is not None, ends_ray=started)
         network.ensure()
         cache = Cache(name, network, loader.codec(), time.monotonic, made=made)
         _joined[key] = cache
@@ -141,8 +141,11 @@ def _on_ray(name: str, address: str | None, options: CacheOptions | None, *, sta
 
 
 def join(name: str = "default", *, address: str | None = None) -> Cache:
-    """Joins a cache that is up, in a Ray that is running; starts neither. Raises CacheUnavailable."""
-    return _on_ray(name, address, None, start=False)
+    """Joins a cache that is up, in a Ray that is running, to look at it: starts no Ray, no cache and no shard.
+
+    Raises CacheUnavailable where there is none.
+    """
+    return _on_ray(name, address, None)
 
 
 def _reopen(cache: str, spec: GroupSpec) -> Group:

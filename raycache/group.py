@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -51,6 +52,7 @@ class Group:
         self._elsewhere = elsewhere  # how another process gets this group
         self._reader = Reader(spec, client, clock)
         self._near = self._reader.near.entries
+        self._reporting = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -276,20 +278,22 @@ class Group:
 
     def stats(self) -> Stats:
         """Counters over all shards and client processes; of other processes as they were up to a second ago."""
+        self.report()
         return self._drive(self._stats())
 
     async def astats(self) -> Stats:
         """`stats` for an event loop."""
+        await self._adrive(self._reader.report())
         return await self._adrive(self._stats())
 
     def _stats(self) -> Steps[Stats]:
-        yield from self._reader.report()
         yield from self._client.refresh()
         return (yield from self._client.count(self._spec.id)).get(self._spec.id, Stats())
 
     def report(self) -> None:
         """Tells the shards what this process did; done by itself every second and on `Cache.close`."""
-        self._drive(self._reader.report())
+        with self._reporting:  # what another thread is telling has arrived when this returns
+            self._drive(self._reader.report())
 
     def forget(self) -> None:
         """Empties this process's near cache; the group itself is unchanged."""

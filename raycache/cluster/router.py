@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,8 +33,9 @@ class RayNetwork:
 
     where = "on Ray"
 
-    def __init__(self, cache: str, directory: Any, *, ends_ray: bool) -> None:
+    def __init__(self, cache: str, directory: Any, *, hosts: bool, ends_ray: bool) -> None:
         self._cache, self._directory, self._ends_ray = cache, directory, ends_ray
+        self._hosts = hosts  # whether this node should have a shard for this process
         self._node = ray.get_runtime_context().get_node_id()
         self._shards: dict[str, Any] = {}
         self._opened: dict[str, tuple[Pages, Versions]] = {}
@@ -60,7 +62,7 @@ class RayNetwork:
             return Done(Failed(f"{type(error).__name__}: {error}"))
 
     def ensure(self) -> None:
-        if not ray.is_initialized():
+        if not self._hosts or not ray.is_initialized():
             return
         names = ray.get(self._directory.ensure.remote(self._node))
         ray.get([ray.get_actor(name, NAMESPACE).ready.remote() for name in names])
@@ -107,10 +109,10 @@ class RayNetwork:
     def wait(self, want: Wait) -> list[Any]:
         refs = want.futures
         if not refs or not all(isinstance(future, ray.ObjectRef) for future in refs):
-            return futures.wait(self._as_futures(want), failed)
+            return [_plain(came) for came in futures.wait(self._as_futures(want), failed)]
         if len(refs) == 1 or want.all:
             with contextlib.suppress(ray.exceptions.RayError):  # then one by one, as others may have come
-                return list(ray.get(list(refs), timeout=want.timeout_s))
+                return [_plain(came) for came in ray.get(list(refs), timeout=want.timeout_s)]
         distinct = list(dict.fromkeys(refs))
         began, number = time.monotonic(), len(distinct) if want.all else 1
         left_s = None if want.timeout_s is None else max(want.timeout_s - (time.monotonic() - began), 0.0)
@@ -120,7 +122,7 @@ class RayNetwork:
         return [came.get(ref) for ref in refs]
 
     async def await_(self, want: Wait) -> list[Any]:
-        return await futures.await_(self._as_futures(want), failed)
+        return [_plain(came) for came in await futures.await_(self._as_futures(want), failed)]
 
     def _as_futures(self, want: Wait) -> Wait:
         made = {future: future.future() for future in want.futures if isinstance(future, ray.ObjectRef)}
@@ -129,8 +131,13 @@ class RayNetwork:
         )
 
 
+def _plain(came: Any) -> Any:
+    """Outcomes travel as bytes; nothing else does."""
+    return pickle.loads(came) if type(came) is bytes else came
+
+
 def _get(ref: Any) -> Any:
     try:
-        return ray.get(ref)
+        return _plain(ray.get(ref))
     except ray.exceptions.RayError as error:
         return failed(error)

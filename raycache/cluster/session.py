@@ -38,17 +38,20 @@ def join(address: str | None, *, start: bool = True) -> bool:
                 f"leave address out"
             )
         return False
-    address = address or os.environ.get("RAY_ADDRESS") or (None if start else "auto")
-    if address is None:
-        ray.init()
+    address = address or os.environ.get("RAY_ADDRESS") or ("local" if start else "auto")
+    if address == "local":
+        if not start:
+            raise CacheUnavailable("address='local' would start a Ray of its own, and this joins one that is running")
+        ray.init(address="local")
         return True
     _probe(address)
     try:
         ray.init(address=address)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise CacheUnavailable(
-            f"no Ray could be joined at address={address!r}: {error}. Start one with `ray start --head`, or name the "
-            f"right address with address= or RAY_ADDRESS"
+            f"no Ray could be joined at address={address!r}: {str(error).rstrip('.')}. Start one with `ray start "
+            f"--head`, or name the right address with address= or RAY_ADDRESS; a cluster with tokens wants "
+            f"RAY_AUTH_MODE=token here"
         ) from error
     return False
 

@@ -488,7 +488,7 @@ class _Get:
                 yield from self._take_large(key, item, answers.now)
             else:
                 self._tiers.setdefault(key, "misses")
-                self._results[key] = NotThere("there is no value, and the group has no getter")
+                self._results[key] = NotThere("")
         self._flights += flights.values()
 
     def _take_large(self, key: bytes, large: Large, now: float) -> Steps[None]:
@@ -523,7 +523,7 @@ class _Get:
                 yield from self._land(flight, outcome)
             elif isinstance(outcome, Failed):
                 # Looked at, too: a transport may complain of a failure that nobody looked at.
-                yield Wait([flight.future.payload], 0.0)
+                yield Wait([flight.future.payload], 1.0)
                 self._fail(flight, outcome)
             elif now >= flight.until:
                 self._fail(flight, None)

@@ -70,6 +70,7 @@ def identify(getter: Callable[..., Any]) -> tuple[str, str]:
     cells = getattr(function, "__closure__", None) or ()
     parts += [_simple(cell.cell_contents) for cell in cells]
     parts += map(_simple, getattr(function, "__defaults__", None) or ())
+    parts += map(_simple, itertools.chain(*sorted((getattr(function, "__kwdefaults__", None) or {}).items())))
     if code := getattr(function, "__code__", None):
         parts.append(_code(code))
     return name, hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()

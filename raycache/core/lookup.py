@@ -125,7 +125,8 @@ class Reader:
         """What a caller gets: a value as it is, for NotThere the default, or an exception."""
         if type(got) is NotThere:
             if default is RAISE:
-                raise NotFound(got.message or f"{key!r} does not exist, says the getter of {self.spec.name!r}")
+                said = "does not exist, says the getter" if self.spec.getter is not None else "is not there"
+                raise NotFound(got.message or f"{key!r:.200} {said} in the group {self.spec.name!r}")
             return default
         if type(got) is _Raise:
             raise got.error
