@@ -270,6 +270,8 @@ class Cache:
             raise getattr(errors, answer.error)(answer.message)
         if getter is not None:
             self._network.registered(answer, getter)
+        if replace_:
+            self._drive(self._client.replace(answer))
         return self._open(answer)
 
     def _open(self, spec: GroupSpec) -> Group:

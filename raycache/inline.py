@@ -82,7 +82,7 @@ class _ThreadLoader:
         return _ThreadLoad(lambda: self._cache.locked(self.tick), lambda: self._cache.load(spec, keys))
 
     def hold(self, blob: Blob) -> Done:
-        return Done((Blob(blob.tag, tuple(bytes(part) for part in blob.parts)),))
+        return Done((_copied(blob),))
 
 
 class InlineNetwork:
@@ -101,12 +101,12 @@ class InlineNetwork:
         token = secrets.token_hex(4)
         for number in range(options.shards_per_node):
             self._start(f"inline.{number}", f"{name}-{token}-{number}", options)
+        warn_if_slow([folder.path for folder, _, _ in self._memory.values()])
         for shard in self._shards.values():
             shard.handle(Learn(self._directory.view.ring))
 
     def _start(self, id: str, folder_name: str, options: CacheOptions) -> None:
         folder = Folder(folder_name, options.capacity_bytes, os.getpid())
-        warn_if_slow(folder.path)
         pages = Pages.create(folder.path, MAP_FACTOR * options.capacity_bytes)
         versions = Versions(folder.path / "versions", create=True)
         self._memory[id] = folder, pages, versions
@@ -144,7 +144,8 @@ class InlineNetwork:
                 call()
 
     def load(self, spec: GroupSpec, keys: list[bytes]) -> tuple[Outcome, Any]:
-        return run(self._getters[spec.id], spec, keys, self._codec)
+        outcome, payload = run(self._getters[spec.id], spec, keys, self._codec)
+        return outcome, payload and tuple(map(_copied, payload))
 
     def packed(self, spec: GroupSpec, getter: Callable[..., Any]) -> GroupSpec:
         return replace(spec, getter=b"")
@@ -201,6 +202,11 @@ class InlineNetwork:
 
     async def await_(self, want: Wait) -> list[Any]:
         return await futures.await_(want, _failed)
+
+
+def _copied(blob: Blob) -> Blob:
+    """A blob of its own memory: until now it was the value's, which may be changed."""
+    return Blob(blob.tag, tuple(bytes(part) for part in blob.parts))
 
 
 def _failed(error: BaseException) -> Failed:

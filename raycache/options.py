@@ -27,19 +27,23 @@ Size = int | str
 Duration = float | int | str | timedelta
 
 
+_NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*")
+
+
 def parse_size(text: Size, option: str) -> int:
     """Bytes from an int or from text such as "64 MiB", "1.5g", "200 kB" (K, M, G alone are binary)."""
     if isinstance(text, int) and not isinstance(text, bool):
-        size = float(text)
-    elif isinstance(text, str) and (match := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", text.lower())):
-        if match[2] not in _SIZES:
+        size = text
+    elif isinstance(text, str) and (match := _NUMBER.fullmatch(text.lower())):
+        number, unit = match.groups()
+        if unit not in _SIZES:
             raise InvalidOption(f"{option}={text!r}: no such unit; write it like '64 MiB', '1.5 GiB' or 1048576")
-        size = float(match[1]) * _SIZES[match[2]]
+        size = int(number) * _SIZES[unit] if number.isdigit() else int(float(number) * _SIZES[unit])
     else:
-        raise InvalidOption(f"{option}={text!r} is not a size; write it like '64 MiB', '1.5 GiB' or 1048576")
-    if size < 0:
-        raise InvalidOption(f"{option}={text!r} is negative; a size is 0 or more bytes")
-    return int(size)
+        raise InvalidOption(f"{option}={text!r:.100} is not a size; write it like '64 MiB', '1.5 GiB' or 1048576")
+    if not 0 <= size < 1 << 63:
+        raise InvalidOption(f"{option}={text!r:.100}: a size is 0 or more bytes, and fewer than 2**63")
+    return size
 
 
 def parse_seconds(value: Duration, option: str) -> float:
@@ -47,17 +51,36 @@ def parse_seconds(value: Duration, option: str) -> float:
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = float(value)
-    elif isinstance(value, str) and re.fullmatch(r"(\s*\d+(\.\d+)?\s*(ms|[smhdw])?)+\s*", value.lower()):
-        parts = re.findall(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])?", value.lower())
-        if len(parts) > 1 and not all(unit for _, unit in parts):
-            raise InvalidOption(f"{option}={value!r}: every number needs its unit, like '1h30m'")
-        seconds = sum(float(number) * _SECONDS[unit or "s"] for number, unit in parts)
+        seconds = value if abs(value) < 1e18 else math.nan
+    elif isinstance(value, str):
+        seconds = _seconds_of_text(value)
     else:
-        raise InvalidOption(f"{option}={value!r} is not a time; write seconds, a timedelta, or '1h30m'")
-    if math.isnan(seconds) or seconds < 0:
-        raise InvalidOption(f"{option}={value!r}: a time is 0 or more seconds")
-    return seconds
+        seconds = math.nan
+    if not seconds >= 0:
+        raise InvalidOption(
+            f"{option}={value!r:.100} is not a time; write seconds (0 or more), a timedelta, or '1h30m'"
+        )
+    return float(seconds)
+
+
+def _seconds_of_text(text: str) -> float:
+    """The sum of numbers with their units; NaN for what is none."""
+    seconds, at, parts = 0.0, 0, 0
+    while at < len(text):
+        part = _NUMBER.match(text.lower(), at)
+        if part is None or (part[2] and part[2] not in _SECONDS):
+            return math.nan
+        if not part[2] and (parts or part.end() < len(text)):
+            return math.nan  # of several numbers each needs its unit
+        seconds += float(part[1]) * _SECONDS[part[2] or "s"]
+        at, parts = part.end(), parts + 1
+    return seconds if parts else math.nan
+
+
+def _checked(value: Any, kind: type | tuple[type, ...], option: str, what: str) -> None:
+    """Refuses an option of another type."""
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise InvalidOption(f"{option}={value!r:.100}: {what}")
 
 
 def default_capacity(folder: str) -> int:
@@ -81,6 +104,9 @@ class CacheOptions:
     max_loads: int | None = None  # loader tasks at once per shard; None: see default_loads()
 
     def __post_init__(self) -> None:
+        _checked(self.shards_per_node, int, "shards_per_node", "how many shards a node has is a whole number")
+        if self.max_loads is not None:
+            _checked(self.max_loads, int, "max_loads", "how many loads run at once is a whole number")
         if self.shards_per_node < 1:
             raise InvalidOption(f"shards_per_node={self.shards_per_node}: at least one shard per node is needed")
         if self.max_loads is not None and self.max_loads < 1:
@@ -101,6 +127,8 @@ class GroupOptions:
     near_bytes: int = 32 * MIB  # of decoded or encoded values kept in each client process; 0: none
 
     def __post_init__(self) -> None:
+        _checked(self.ttl_jitter, (int, float), "ttl_jitter", "a share of the ttl, from 0 up to (not with) 1")
+        _checked(self.batch_size, int, "batch_size", "how many keys a batch has is a whole number")
         if not 0 <= self.ttl_jitter < 1:
             raise InvalidOption(f"ttl_jitter={self.ttl_jitter}: a share of the ttl, from 0 up to (not with) 1")
         if self.batch_size < 1:

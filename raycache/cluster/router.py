@@ -78,12 +78,12 @@ class RayNetwork:
 
     def attach(self, view: View) -> Local:
         here = {id: place.folder for id, place in view.places.items() if place.node == self._node}
-        for folder in here.values():
-            if folder not in self._opened:
-                with contextlib.suppress(OSError):  # of another user, or in a container of its own: ask the shard
-                    versions = Versions(Path(folder) / "versions")
-                    self._opened[folder] = Pages.open(Path(folder)), versions
-                    warn_if_slow(Path(folder))
+        new = [folder for folder in here.values() if folder not in self._opened]
+        for folder in new:
+            with contextlib.suppress(OSError):  # of another user, or in a container of its own: ask the shard
+                versions = Versions(Path(folder) / "versions")
+                self._opened[folder] = Pages.open(Path(folder)), versions
+        warn_if_slow(map(Path, new))
         opened = {id: self._opened[folder] for id, folder in sorted(here.items()) if folder in self._opened}
         if not opened:
             return Local()

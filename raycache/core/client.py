@@ -241,6 +241,14 @@ class Client:
 
         return (yield from self._rounds(spec, first, tuple(items), counted=Set))
 
+    def replace(self, spec: GroupSpec) -> Steps[int]:
+        """Puts a group's new definition in the place of its old one in every shard, and ends what anybody has of it."""
+
+        def first(ring: Ring) -> dict[str, list[Any]]:
+            return {shard: [Define(spec)] for shard in ring.members}
+
+        return (yield from self._rounds(spec, first, None))
+
     def refreshed(self, spec: GroupSpec, keys: Sequence[bytes]) -> Steps[None]:
         """After new loads of keys: ends what anybody has of the old values beside their owners."""
 
@@ -400,12 +408,15 @@ class _Get:
         self._network, self._clock = client.network, client.clock
         self._began = self._clock()
         self._timeout_s = timeout_s
+        self._keys: list[bytes] = []
         self._results: dict[bytes, Result] = {}
         self._todo: list[bytes] = []  # to ask the shards for
         self._afresh: list[bytes] = []  # the same, but what they have will not do
         self._flights: list[_Flight] = []
+        self._waited = False
 
     def run(self, keys: list[bytes], fresh: bool) -> Steps[dict[bytes, Result]]:
+        self._keys = keys
         if fresh:
             self._afresh = keys
         else:
@@ -427,7 +438,7 @@ class _Get:
             return None
         left_s = self._began + self._timeout_s - self._clock()
         if left_s <= 0:
-            open_keys = [key for flight in self._flights for key in flight.keys]
+            open_keys = [key for key in self._keys if key not in self._results]
             named = ", ".join(repr(core_keys.decode(key[PREFIX_BYTES:])) for key in open_keys[:3])
             raise LoadTimeout(
                 f"no value within {self._timeout_s:g} s for {named or 'the keys'}"
@@ -438,7 +449,7 @@ class _Get:
 
     def _ask(self, keys: list[bytes], fresh: bool) -> Steps[None]:
         """Asks the shards until each key has an answer; what they have becomes results, what they load flights."""
-        moves = 0
+        moves, again = 0, self._waited
         while keys:
             targets: dict[tuple[str | None, bool], list[bytes]] = {}
             for key in keys:
@@ -452,7 +463,7 @@ class _Get:
                 continue
             left_s = self._left_s()
             futures = [
-                self._network.ask(shard, self._message(some, fresh, standin or moves > MOST_MOVES))
+                self._network.ask(shard, self._message(some, fresh, standin or moves > MOST_MOVES, again))
                 for shard, standin, some in asked
             ]
             answers = yield Wait(futures, PATIENCE_S if left_s is None else min(left_s, PATIENCE_S))
@@ -470,8 +481,8 @@ class _Get:
                     self._left_s()  # the caller's patience may have been the shorter one
                     self._client.suspect(shard)
 
-    def _message(self, keys: list[bytes], fresh: bool, standin: bool) -> Get:
-        return Get(self._spec.id, tuple(keys), self._client.ring.epoch, self._load, fresh, standin)
+    def _message(self, keys: list[bytes], fresh: bool, standin: bool, again: bool) -> Get:
+        return Get(self._spec.id, tuple(keys), self._client.ring.epoch, self._load, fresh, standin, again)
 
     def _take(self, keys: list[bytes], answers: Answers) -> Steps[None]:
         flights: dict[int, _Flight] = {}
@@ -509,7 +520,7 @@ class _Get:
 
     def _await_flights(self) -> Steps[None]:
         """Waits until one flight ends or is overdue. Keys that it did not bring are asked for again."""
-        flights, self._flights = self._flights, []
+        flights, self._flights, self._waited = self._flights, [], True
         left_s = self._left_s()
         patience_s = max(min(flight.until for flight in flights) - self._clock(), 0.0)
         outcomes = yield Wait(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from raycache.core.getters import BUDGET_S
-from raycache.core.messages import Failed, Future, GroupSpec, InFlight, Outcome
+from raycache.core.messages import Failed, Future, GroupSpec, InFlight, Outcome, group_of
 
 #: Keys in one chunk of a getter that takes one key, at most.
 CHUNK_KEYS = 1000
@@ -26,6 +26,9 @@ CHUNK_KEYS = 1000
 CHUNK_S = 0.02
 #: Who wants a key that still waits asks again after this time, as the task it was told to wait for may be a slow one.
 ASK_AGAIN_S = 2 * BUDGET_S
+#: How long the end of such a load is kept for those who will ask again. Values are in the store; this is for what is
+#: not stored, so that a NotFound or an exception costs one run of the getter, too.
+KEPT_S = 10 * ASK_AGAIN_S
 
 
 class Load(Protocol):
@@ -55,6 +58,7 @@ class Flight:
     spec: GroupSpec
     standin: bool
     alone: bool = False  # goes in a chunk of its own: its chunk failed, and perhaps because of it
+    awaited: bool = False  # somebody was told to wait for another chunk, and will ask again for this key
     chunk: Chunk | None = None  # None: it waits
 
 
@@ -75,6 +79,7 @@ class Flights:
         self._table: dict[bytes, Flight] = {}
         self._waiting: OrderedDict[int, dict[bytes, Flight]] = OrderedDict()  # by group, the groups in turn
         self._cost_s: dict[int, float] = {}  # what a key took lately, by group
+        self._ended: dict[bytes, tuple[float, InFlight]] = {}  # how awaited flights ended, for those who ask again
         self.running: list[Chunk] = []
 
     def __len__(self) -> int:
@@ -82,6 +87,11 @@ class Flights:
 
     def __contains__(self, key: object) -> bool:
         return key in self._table
+
+    @property
+    def full(self) -> bool:
+        """Whether as many loader tasks run as may."""
+        return len(self.running) >= self._limit
 
     @property
     def waiting(self) -> bool:
@@ -102,16 +112,18 @@ class Flights:
     def take_out(self, keys: Iterable[bytes]) -> None:
         """Their results will be delivered to those who wait, and not be stored; a later get starts anew."""
         for key in keys:
+            self._ended.pop(key, None)
             flight = self._table.pop(key, None)
             if flight is not None and flight.chunk is None:
                 self._waiting[flight.spec.id].pop(key)
 
     def take_out_group(self, group: int) -> None:
-        self.take_out([key for key, flight in self._table.items() if flight.spec.id == group])
+        keys = [key for key, flight in self._table.items() if flight.spec.id == group]
+        self.take_out([*keys, *(key for key in self._ended if group_of(key) == group)])
 
     def dispatch(self) -> None:
         """Starts loader tasks while there are flights that wait and tasks are free."""
-        while len(self.running) < self._limit and (flights := self._next()):
+        while not self.full and (flights := self._next()):
             spec = flights[0].spec
             try:
                 load = self._start(spec, [flight.key for flight in flights])
@@ -145,17 +157,20 @@ class Flights:
 
     def _chunk_size(self, spec: GroupSpec, waiting: int) -> int:
         """A fair share for every free task, or more where that share is done in no time."""
+        if spec.batch:
+            return spec.options.batch_size  # as few calls as it allows
         share = -(-waiting // (self._limit - len(self.running)))
-        most = spec.options.batch_size if spec.batch else CHUNK_KEYS
         quick = round(CHUNK_S / max(self._cost_s.get(spec.id, CHUNK_S), CHUNK_S / CHUNK_KEYS))
-        return min(max(share, quick), most)
+        return min(max(share, quick), CHUNK_KEYS)
 
     def futures(self, keys: Iterable[bytes], started: Container[bytes]) -> list[InFlight]:
         """What to wait for to get these keys, all of which have flights."""
         now, shared = self._clock(), dict[tuple[int, bool], InFlight]()
         futures = []
         for key in keys:
-            chunk, new = self._table[key].chunk, key in started
+            flight, new = self._table[key], key in started
+            chunk = flight.chunk
+            flight.awaited |= chunk is None
             # One object for all keys of a chunk: a message about a thousand keys then holds each future once.
             if (id(chunk), new) not in shared:
                 shared[id(chunk), new] = self._future(chunk, new, now)
@@ -197,17 +212,33 @@ class Flights:
         wanted = [flight for flight in chunk.flights if self._table.get(flight.key) is flight]
         for flight in wanted:
             if flight.key in done:
-                del self._table[flight.key]
+                self._end(flight)
             else:
                 self._wait(flight)
         return [flight for flight in wanted if flight.key in done]
+
+    def _end(self, flight: Flight) -> None:
+        del self._table[flight.key]
+        if flight.awaited:
+            now = self._clock()
+            self._ended[flight.key] = now + KEPT_S, self._future(flight.chunk, False, now)
+
+    def ended(self, key: bytes) -> InFlight | None:
+        """How a flight ended that somebody was told to wait for: its outcome, be it a value, NotFound or a failure."""
+        kept = self._ended.get(key)
+        return None if kept is None else kept[1]
+
+    def forget_ended(self) -> None:
+        """Lets go of what nobody has asked for in time."""
+        now = self._clock()
+        self._ended = {key: kept for key, kept in self._ended.items() if kept[0] > now}
 
     def fail(self, chunk: Chunk) -> None:
         """After a chunk that brought nothing: a single key is free again, several are tried one by one."""
         for flight in chunk.flights:
             if self._table.get(flight.key) is flight:
                 if len(chunk.flights) == 1:
-                    del self._table[flight.key]
+                    self._end(flight)
                 else:
                     flight.alone = True
                     self._wait(flight)

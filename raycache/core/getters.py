@@ -33,6 +33,8 @@ from raycache.options import GroupOptions, parse_seconds
 INLINE_BYTES = 100 * 1024
 #: How long a load goes on to start keys.
 BUDGET_S = 0.1
+#: Stands for a key that a mapping from a batch getter does not have.
+_NONE: Any = object()
 #: Keys of one load that an async getter works on at the same time.
 ASYNC_KEYS = 64
 
@@ -82,8 +84,16 @@ def _simple(value: Any) -> str:
 
 
 def _code(code: types.CodeType) -> str:
-    consts = [_code(const) if isinstance(const, types.CodeType) else repr(const) for const in code.co_consts]
-    return "\0".join([code.co_code.hex(), *code.co_names, *consts])
+    return "\0".join([code.co_code.hex(), *code.co_names, *map(_const, code.co_consts)])
+
+
+def _const(const: Any) -> str:
+    """A constant of a code object; a set's own repr has another order in every process."""
+    if isinstance(const, types.CodeType):
+        return _code(const)
+    if isinstance(const, frozenset):
+        return f"frozenset{sorted(map(_const, const))}"
+    return f"tuple{[_const(each) for each in const]}" if isinstance(const, tuple) else repr(const)
 
 
 def run(
@@ -162,23 +172,23 @@ class _Load:
             values = getter(names)
             if inspect.isawaitable(values):
                 values = asyncio.run(_awaited(values))
-            if not isinstance(values, Mapping):
-                if len(values) != len(names):
-                    raise ValueError(
-                        f"the batch getter was given {len(names)} keys and returned {len(values)} values; "
-                        f"return one for each in the same order, or a mapping of keys to values"
-                    )
-                values = dict(zip(names, values, strict=True))
+            if isinstance(values, Mapping):
+                values = [values.get(name, _NONE) for name in names]
+            elif len(values) != len(names):
+                raise ValueError(
+                    f"the batch getter was given {len(names)} keys and returned {len(values)} values; "
+                    f"return one for each in the same order, or a mapping of keys to values"
+                )
         except BaseException as error:
             for key in named:
                 self._failed(key, error, began, share=len(named))
             return
         cost = (self._clock() - began) / len(named)
-        for key, name in named.items():
-            if name in values:
-                self._loaded(key, values[name], cost)
-            else:
+        for (key, name), value in zip(named.items(), values, strict=True):
+            if value is _NONE:
                 self._absent(key, f"no value for {name!r:.200} from the batch getter", cost)
+            else:
+                self._loaded(key, value, cost)
 
     def _loaded(self, key: bytes, value: Any, cost_s: float) -> None:
         if isinstance(value, NotFound):  # in the values of a batch

@@ -125,8 +125,10 @@ class Reader:
         """What a caller gets: a value as it is, for NotThere the default, or an exception."""
         if type(got) is NotThere:
             if default is RAISE:
-                said = "does not exist, says the getter" if self.spec.getter is not None else "is not there"
-                raise NotFound(got.message or f"{key!r:.200} {said} in the group {self.spec.name!r}")
+                who = f"the group {self.spec.name!r}"
+                if self.spec.getter is None:
+                    raise NotFound(f"{key!r:.200} is not in {who}, which has no getter to load it")
+                raise NotFound(got.message or f"{key!r:.200} does not exist, says the getter of {who}")
             return default
         if type(got) is _Raise:
             raise got.error

@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from raycache.options import default_capacity
@@ -78,13 +78,14 @@ def _place(name: str, needed: int) -> Path:
     return (roots[0] if free >= needed else roots[-1]) / name
 
 
-def warn_if_slow(folder: Path) -> None:
-    """Says once for a folder that it lies outside of shared memory."""
-    if SHARED_MEMORY.is_dir() and SHARED_MEMORY not in folder.parents:
+def warn_if_slow(folders: Iterable[Path]) -> None:
+    """Says once for all of these folders that they lie outside of shared memory."""
+    slow = [folder for folder in folders if SHARED_MEMORY.is_dir() and SHARED_MEMORY not in folder.parents]
+    if slow:
         free = shutil.disk_usage(SHARED_MEMORY).free
         warnings.warn(
-            f"{SHARED_MEMORY} has only {free:,} bytes free, too few for the cache's capacity, so that its pages are in "
-            f"{folder}, on disk. Give {SHARED_MEMORY} more room (docker run --shm-size=...) or the cache a smaller "
+            f"{SHARED_MEMORY} has only {free:,} bytes free, too few for the cache's capacity: its pages lie on disk, "
+            f"in {slow[0].parent}. Give {SHARED_MEMORY} more room (docker run --shm-size=...) or the cache a smaller "
             f"capacity=",
             RuntimeWarning,
             stacklevel=2,

@@ -98,6 +98,7 @@ class Get:
     load: bool = True  # start a load for a key that is not there
     fresh: bool = False  # take no notice of what is there: it is to be loaded anew, or was lost
     standin: bool = False  # asked because the owner cannot be reached
+    again: bool = False  # an earlier answer was to wait: how that load ended will do
 
 
 @dataclass(frozen=True, slots=True)

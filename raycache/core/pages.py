@@ -24,10 +24,10 @@ _DIGEST = 16
 _LENGTH = struct.Struct("<I")
 _READERS = 1024
 _LOCK_BYTES = 64 * (_READERS + 64)  # LMDB's table of readers: a cache line each, and its header
-_BATCH = 10_000  # deletes in one transaction: more only make its list of dirty pages long
-_SMALL_BATCH = 16  # where there is no room for that: each touches a few pages, which the next one uses again
+_BATCH = 100  # deletes in one transaction: they touch fewer pages than are reserved, and the next uses those again
 _PAGE = 4096
-_RESERVE = 1 << 20  # what is kept free for deletes, and the step in which the file grows
+_RESERVE = 1 << 20  # what is kept free for deletes
+_STEP = 1 << 18  # in which the file grows
 
 
 class PagesFull(Exception):
@@ -138,12 +138,19 @@ class Pages:
             raise PagesFull(f"{self._folder}: {error}") from error
 
     def _reserve(self, more: int) -> None:
-        """Grows the file for this many bytes of records, so that deletes always find free pages."""
+        """Sees to it that there is memory for so many bytes of records, and a reserve for deletes beside them.
+
+        Pages of deleted entries are used again, so what counts is what the entries take, not how long the file is.
+        """
         if not more:
             return
-        needed = (self._env.info()["last_pgno"] + 1) * _PAGE + more + _RESERVE
+        stat, map_bytes = self._env.stat(), self._env.info()["map_size"]
+        used = (stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]) * _PAGE
+        needed = used + more + min(_RESERVE, map_bytes // 8)
+        if needed > map_bytes:
+            raise PagesFull(f"{self._folder}: the map of {map_bytes:,} bytes is full")
         if needed > self._reserved:
-            needed += -needed % _RESERVE
+            needed = min(needed + -needed % _STEP, map_bytes)
             file = os.open(self._folder / "data.mdb", os.O_RDWR | os.O_CLOEXEC)
             try:
                 os.posix_fallocate(file, 0, needed)
@@ -152,14 +159,10 @@ class Pages:
             self._reserved = needed
 
     def delete(self, keys: list[bytes]) -> None:
-        """Deletes, in several transactions where the file system has no room for one; raises PagesFull if for none."""
+        """Deletes, in transactions so small that they find room where there is hardly any; raises PagesFull if not."""
+        keys = sorted(keys)  # neighbours lie in the same pages
         for at in range(0, len(keys), _BATCH):
-            batch = keys[at : at + _BATCH]
-            try:
-                self.write({}, batch)
-            except PagesFull:
-                for small in range(0, len(batch), _SMALL_BATCH):
-                    self.write({}, batch[small : small + _SMALL_BATCH])
+            self.write({}, keys[at : at + _BATCH])
 
     def clear_dead_readers(self) -> int:
         """Frees what readers hold that died in the middle of a read; their number."""

@@ -132,6 +132,7 @@ class Shard:
     def tick(self) -> None:
         """Settles loads that have ended, removes what has expired. Called when a load ends and every second."""
         self._settle(list(self._flights.running))
+        self._flights.forget_ended()
         now = self._clock()
         for group in self._groups.values():
             group.store.expire(now)
@@ -167,10 +168,16 @@ class Shard:
 
     def _load(self, spec: GroupSpec, ask: Get, items: list[Any]) -> None:
         """Puts flights in place of what was not found: new ones, or those that are there."""
+        if ask.again:
+            for place, key in enumerate(ask.keys):
+                if items[place] is None and key not in self._flights:
+                    items[place] = self._flights.ended(key)
         missing = [(place, ask.keys[place]) for place, item in enumerate(items) if item is None]
-        started = {key for _, key in missing if ask.fresh or key not in self._flights}
+        started = {key: None for _, key in missing if ask.fresh or key not in self._flights}
         for key in started:
             self._flights.add(spec, key, ask.standin)
+        if self._flights.full:
+            self._settle(list(self._flights.running))  # some may have ended, and make room
         self._flights.dispatch()
         futures = self._flights.futures((key for _, key in missing), started)
         for (place, _), future in zip(missing, futures, strict=True):
@@ -203,7 +210,7 @@ class Shard:
     def _store(self, group: _Group, outcome: Outcome, load: Load) -> None:
         now = self._clock()
         entries: dict[bytes, Entry] = {}
-        gone: list[bytes] = []
+        gone: list[bytes] = []  # what a refresh finds there is no more, or cannot be kept
         for key, result in outcome.items():
             if isinstance(result, Loaded):
                 head = self._header(now, result.ttl_s, result.cost_s, result.tag)
@@ -213,14 +220,16 @@ class Shard:
                     entries[key] = Entry(record.stub(head, result.size), load.large(result.data))
                 else:
                     group.counts["too_large"] += 1
+                    gone.append(key)
             elif isinstance(result, Absent) and result.ttl_s:
                 head = self._header(now, result.ttl_s, result.cost_s, ABSENT)
                 entries[key] = Entry(record.pack(head, result.message.encode()))
             elif isinstance(result, Absent):
-                gone.append(key)  # a refresh learns that the key is gone
+                gone.append(key)
         for key in [key for key, entry in entries.items() if not group.store.fits(key, entry)]:
             del entries[key]
             group.counts["too_large"] += 1
+            gone.append(key)
         group.counts["removals"] += group.store.remove(gone)
         group.counts["unstored"] += len(group.store.put(entries))
 
@@ -255,6 +264,8 @@ class Shard:
     def _delete(self, ask: Delete) -> Ack:
         self._learn(ask.ring)
         group = self._groups.get(ask.group)
+        # What was delivered already counts as having been there.
+        self._settle(list(self._flights.running) if ask.keys is None else self._flights.chunks_of(ask.keys))
         if ask.keys is None:
             self._flights.take_out_group(ask.group)
         else:
