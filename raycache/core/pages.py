@@ -128,7 +128,7 @@ class Pages:
     def write(self, puts: Mapping[bytes, bytes], deletes: Iterable[bytes] = ()) -> None:
         """Deletes and stores, all or nothing; raises PagesFull when there is no room for all."""
         try:
-            self._reserve(sum(map(_page_bytes, puts.values())))
+            self._reserve(sum(_page_bytes(key, record) for key, record in puts.items()))
             with self._env.begin(write=True) as txn:
                 for key in deletes:
                     txn.delete(_cut(key))
@@ -177,9 +177,10 @@ class Pages:
         self._env.close()
 
 
-def _page_bytes(record: bytes) -> int:
+def _page_bytes(key: bytes, record: bytes) -> int:
     """What a record may add to the file: shared pages may be half full, larger ones have pages of their own."""
-    return 2 * (len(record) + 2 * _LONGEST) if len(record) < _PAGE // 2 else len(record) + 2 * _PAGE
+    size = len(key) + len(record)
+    return 2 * size + 64 if size < _PAGE // 2 else size + 2 * _PAGE
 
 
 def _cut(key: bytes) -> bytes:

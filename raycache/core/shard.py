@@ -146,7 +146,9 @@ class Shard:
         if self._ring.epoch > ask.epoch and not ask.standin and not self._owns(ask.keys):
             return Moved(self._ring.epoch)
         if len(self._flights):
-            self._settle(self._flights.chunks_of(ask.keys))
+            # Of a full house all are looked at: some may have ended, and make room.
+            full = self._flights.full
+            self._settle(list(self._flights.running) if full else self._flights.chunks_of(ask.keys))
         now = self._clock()
         items: list[Any] = [self._find(group, key, now) if not ask.fresh else None for key in ask.keys]
         if ask.load and group.spec.getter is not None:
@@ -176,8 +178,6 @@ class Shard:
         started = {key: None for _, key in missing if ask.fresh or key not in self._flights}
         for key in started:
             self._flights.add(spec, key, ask.standin)
-        if self._flights.full:
-            self._settle(list(self._flights.running))  # some may have ended, and make room
         self._flights.dispatch()
         futures = self._flights.futures((key for _, key in missing), started)
         for (place, _), future in zip(missing, futures, strict=True):

@@ -1,0 +1,34 @@
+"""Keys and values of the cases: no two values are equal, so that nothing can win by giving the same object again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+DICT, TEXT = "dict", "str of 100 bytes"
+
+
+def names(kind: str, first: int, count: int) -> list[str]:
+    """The keys of these numbers."""
+    return [f"{kind[:1]}-{number}" for number in range(first, first + count)]
+
+
+def value_of(key: str) -> Any:
+    """The value of a key that `names` gave: a trivial getter."""
+    kind, _, digits = key.partition("-")
+    return small_dict(int(digits)) if kind == DICT[:1] else text(int(digits))
+
+
+def small_dict(number: int) -> dict[str, Any]:
+    return {
+        "id": number,
+        "name": f"user {number}",
+        "mail": f"user{number}@example.com",
+        "score": number / 7,
+        "active": number % 2 == 0,
+        "tags": ["new", f"t{number % 13}"],
+    }
+
+
+def text(number: int) -> str:
+    """100 characters, all ASCII."""
+    return f"{number:020d}" * 5

@@ -1,0 +1,1 @@
+"""What the outside sees of raycache: the command line and its demo."""

@@ -1,0 +1,150 @@
+"""What the commands show: rich tables."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from raycache.core.messages import ShardInfo
+from raycache.core.stats import Stats
+from raycache.edge.demo import Result
+from raycache.edge.text import duration, size
+
+#: Of output that goes into a file or a pipe; rich would cut it off at 80.
+PLAIN_WIDTH = 140
+TOP = 10
+#: Files that cannot be parsed are listed up to here, and counted.
+UNPARSED_SHOWN = 25
+
+
+def console() -> Console:
+    """For standard output."""
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+
+
+def _table(title: str, columns: Iterable[str], *, left: Sequence[str] = ()) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for column in columns:
+        is_text = column in left
+        table.add_column(column, justify="left" if is_text else "right", overflow="fold" if is_text else "ellipsis")
+    return table
+
+
+def shards_table(shards: Iterable[ShardInfo]) -> Table:
+    """One row for each shard."""
+    columns = ["shard", "node", "pid", "entries", "bytes", "capacity", "used", "loads", "epoch", "lease", "state"]
+    table = _table("Shards", columns, left=("shard", "node", "state"))
+    for shard in shards:
+        known = [
+            str(shard.pid),
+            f"{shard.entries:,}",
+            size(shard.bytes),
+            size(shard.capacity_bytes),
+            f"{shard.bytes / shard.capacity_bytes:.1%}",
+            str(shard.loads),
+            str(shard.epoch),
+            duration(shard.lease_s),
+            "[green]reachable[/]",
+        ]
+        unknown = ["-"] * (len(known) - 1) + ["[red]unreachable[/]"]
+        table.add_row(shard.id, shard.node[:12], *(known if shard.reachable else unknown))
+    return table
+
+
+def groups_table(groups: Mapping[str, Stats]) -> Table:
+    """One row for each group, and one for all of them."""
+    columns = ["group", "entries", "bytes", "gets", "hit ratio", "loads", "failed", "evictions", "time saved"]
+    table = _table("Groups", columns, left=("group",))
+    for name, stats in groups.items():
+        table.add_row(escape(name), *_figures(stats))
+    if len(groups) > 1:
+        table.add_section()
+        table.add_row("all", *_figures(sum(groups.values(), Stats())), style="bold")
+    return table
+
+
+def _figures(stats: Stats) -> list[str]:
+    return [
+        f"{stats.entries:,}",
+        size(stats.bytes),
+        f"{stats.gets:,}",
+        f"{stats.hit_ratio:.1%}" if stats.gets else "-",
+        f"{stats.loads:,}",
+        f"{stats.loads_failed:,}",
+        f"{stats.evictions:,}",
+        duration(stats.seconds_saved),
+    ]
+
+
+def demo_tables(result: Result) -> list[Table]:
+    """What the demo has found: about the cache, its shards, and the files."""
+    tables = [_run_table(result), _balance_table(result), _complex_table(result)]
+    return [*tables, _unparsed_table(result)] if result.unparsed else tables
+
+
+def _run_table(result: Result) -> Table:
+    stats = result.stats
+    table = _table("The cache", ["what", "figure", "note"], left=("what", "note"))
+    asked = f"{result.workers} workers asked twice for every file"
+    loads = "[green]each file was parsed once[/]" if result.once else "[bold red]not the number of distinct files[/]"
+    joined = f"{stats.loads_started:,} gets started them, {stats.loads_joined:,} waited for a load of another"
+    faster = f"{result.cold_s / result.warm_s:,.0f} times faster" if result.warm_s else ""
+    rows = [
+        ("distinct files", f"{result.files:,}", escape(str(result.folder))),
+        ("gets", f"{stats.gets:,}", asked),
+        ("loads", f"{stats.loads:,}", f"{loads}; {joined}"),
+        ("hits: near", f"{stats.near_hits:,}", "in the worker itself"),
+        ("hits: pages", f"{stats.page_hits:,}", "read from shared memory of a shard on the worker's node"),
+        ("hits: shard", f"{stats.shard_hits:,}", "answered by a shard, mostly of another node"),
+        ("cold pass", duration(result.cold_s), "of the slowest worker"),
+        ("warm pass", duration(result.warm_s), f"of the slowest worker; {faster}"),
+        ("time saved", duration(stats.seconds_saved), f"of parsing, by hits; all loads took {_spent(stats)}"),
+    ]
+    if stats.unavailable or stats.loads_failed or stats.evictions:
+        trouble = f"{stats.loads_failed:,} loads failed, {stats.evictions:,} evictions"
+        rows.append(("without a shard", f"{stats.unavailable:,}", trouble))
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _spent(stats: Stats) -> str:
+    return duration(stats.load_seconds)
+
+
+def _balance_table(result: Result) -> Table:
+    total = sum(shard.entries for shard in result.shards)
+    table = _table("Balance over the shards", ["shard", "entries", "share", "bytes"], left=("shard",))
+    for shard in result.shards:
+        share = f"{shard.entries / total:.1%}" if total else "-"
+        table.add_row(shard.id, f"{shard.entries:,}", share, size(shard.bytes))
+    return table
+
+
+def _complex_table(result: Result) -> Table:
+    columns = ["file", "complexity", "lines", "functions", "classes", "imports"]
+    table = _table(f"The {TOP} most complex files", columns, left=("file",))
+    for path, found in result.most_complex(TOP):
+        figures = (found.complexity, found.lines, found.functions, found.classes, found.imports)
+        table.add_row(_path(path), *(f"{figure:,}" for figure in figures))
+    return table
+
+
+def _unparsed_table(result: Result) -> Table:
+    unparsed = result.unparsed
+    left = ("file", "why")
+    table = _table(f"Files that cannot be parsed: {len(unparsed):,}", left, left=left)
+    for each in unparsed[:UNPARSED_SHOWN]:
+        table.add_row(_path(result.inside(each.path)), escape(each.error))
+    if len(unparsed) > UNPARSED_SHOWN:
+        table.add_row(f"and {len(unparsed) - UNPARSED_SHOWN:,} more", "--json lists all")
+    return table
+
+
+def _path(path: str) -> str:
+    """A path that any terminal can show: one that is not UTF-8 with what it has instead."""
+    return escape(path.encode("utf-8", "replace").decode())

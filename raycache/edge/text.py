@@ -1,0 +1,87 @@
+"""Keys from the text of a command line, values to text, and sizes and times as people read them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable
+from typing import Any
+
+from raycache.core.keys import Key
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def _from_json(text: str) -> Any:
+    return _with_tuples(json.loads(text))
+
+
+def _with_tuples(value: Any) -> Any:
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
+
+
+#: How the text of a key is read; os.fsencode gives back the very bytes that were typed.
+KEY_TYPES: dict[str, Callable[[str], Any]] = {
+    "str": str,
+    "bytes": os.fsencode,
+    "int": int,
+    "float": float,
+    "json": _from_json,
+}
+
+
+def parse_key(text: str, kind: str) -> Key:
+    """The key that a text means; a JSON list is a tuple. Raises ValueError."""
+    try:
+        key: Key = KEY_TYPES[kind](text)
+    except ValueError as error:
+        reason = f": {error}" if kind == "json" else ""
+        raise ValueError(f"{text!r} cannot be read as {kind}{reason}") from error
+    return key
+
+
+def show_value(value: Any) -> str | bytes:
+    """A value for the terminal or the next program: text and bytes as they are, others as JSON, else their repr."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):  # a lone surrogate, as in file names that are not UTF-8, has no bytes to print
+        return value.encode("utf-8", "backslashreplace").decode()
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return repr(value)
+
+
+def to_json(document: Any) -> str:
+    """One JSON document; numbers that JSON does not have (infinity, NaN) become null."""
+    return json.dumps(_finite(document), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def size(number: float) -> str:
+    """Bytes as people read them."""
+    unit = 0
+    while number >= 1024 and unit + 1 < len(_UNITS):
+        number, unit = number / 1024, unit + 1
+    return f"{number:,.1f} {_UNITS[unit]}" if unit else f"{number:,.0f} B"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people read them."""
+    if not math.isfinite(seconds):
+        return "∞"
+    if seconds < 1:
+        return f"{seconds * 1e3:.0f} ms"
+    if seconds < 120:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

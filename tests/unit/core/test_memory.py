@@ -1,0 +1,184 @@
+"""Folders in shared memory: whose they are, and the sweep of those that nobody uses any more."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections import namedtuple
+
+import pytest
+
+from raycache.core import memory
+from raycache.core.memory import Folder, sweep
+
+#: Makes a folder as its own owner, and dies in different ways.
+ORPHAN = """
+import os, signal, sys
+from pathlib import Path
+from raycache.core import memory
+
+memory.SHARED_MEMORY = Path(sys.argv[1])
+memory.Folder("orphan", 0, int(sys.argv[2]) or os.getpid())
+os.kill(os.getpid(), signal.SIGKILL) if sys.argv[3:] else None
+"""
+
+
+@pytest.fixture
+def shared(tmp_path, monkeypatch):
+    """In place of /dev/shm; what else uses that must not be swept by a test."""
+    root = tmp_path / "shm"
+    root.mkdir()
+    monkeypatch.setattr(memory, "SHARED_MEMORY", root)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    return root
+
+
+def test_a_folder_is_the_users_alone(shared):
+    before = os.umask(0)
+    try:
+        folder = Folder("a", 0, os.getpid())
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+    assert folder.path == shared / f"raycache-{os.getuid()}-a"
+    folder.remove()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o750, 0o701])
+def test_a_folder_that_others_may_enter_is_refused(shared, mode):
+    path = shared / f"raycache-{os.getuid()}-a"
+    path.mkdir()
+    path.chmod(mode)
+    with pytest.raises(PermissionError, match=f"{path} .* mode {mode:o}.*remove it"):
+        Folder("a", 0, os.getpid())
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_another_user_is_refused(shared):
+    path = shared / f"raycache-{os.getuid()}-a"
+    path.mkdir(mode=0o700)
+    os.chown(path, 65534, 65534)
+    with pytest.raises(PermissionError, match="belongs to user 65534"):
+        Folder("a", 0, os.getpid())
+
+
+def test_a_link_to_a_folder_is_refused(shared, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    (shared / f"raycache-{os.getuid()}-a").symlink_to(elsewhere)
+    with pytest.raises(PermissionError):
+        Folder("a", 0, os.getpid())
+
+
+def test_remove_leaves_nothing(shared):
+    folder = Folder("a", 0, os.getpid())
+    (folder.path / "data").write_bytes(b"x")
+    open_files = len(os.listdir("/proc/self/fd"))
+    folder.remove()
+
+    assert list(shared.iterdir()) == []
+    assert len(os.listdir("/proc/self/fd")) == open_files - 1
+
+
+def test_the_sweep_leaves_a_folder_that_is_in_use(shared):
+    folder = Folder("a", 0, os.getpid())
+
+    assert (sweep(), folder.path.is_dir()) == ([], True)
+    folder.remove()
+
+
+@pytest.mark.parametrize("how", [[], ["killed"]], ids=["ended", "killed"])
+def test_the_sweep_removes_the_folder_of_a_process_that_is_gone(shared, how):
+    subprocess.run([sys.executable, "-c", ORPHAN, shared, "0", *how], check=False, timeout=60)
+    orphan = shared / f"raycache-{os.getuid()}-orphan"
+
+    assert orphan.is_dir()
+    assert (sweep(), orphan.exists(), sweep()) == ([orphan], False, [])
+
+
+def test_the_sweep_leaves_a_folder_whose_user_died_and_whose_owner_lives(shared, python):
+    """A shard that crashed is restarted on its node and finds its pages."""
+    python(ORPHAN, shared, os.getpid())
+
+    assert sweep() == []
+    assert (shared / f"raycache-{os.getuid()}-orphan").is_dir()
+
+
+def test_the_sweep_is_not_taken_in_by_a_new_process_of_the_same_id(shared, python):
+    python(ORPHAN, shared, os.getpid())
+    orphan = shared / f"raycache-{os.getuid()}-orphan"
+    told = json.loads((orphan / "owner").read_text())
+    (orphan / "owner").write_text(json.dumps(told | {"started": told["started"] - 1}))
+
+    assert sweep() == [orphan]
+
+
+def test_the_sweep_leaves_what_is_not_its_own(shared):
+    others = [shared / "raycache-99999-a", shared / "sem.x", shared / f"raycache-{os.getuid()}-being-made"]
+    for other in others:
+        other.mkdir()
+    (others[0] / "owner").write_text('{"pid": 0, "started": 1}')
+    (others[2] / "owner").write_text("")
+
+    assert sweep() == []
+    assert all(other.is_dir() for other in others)
+
+
+def test_a_folder_is_taken_over_by_the_next_process_of_its_name(shared, python):
+    python(ORPHAN, shared, os.getpid())
+    folder = Folder("orphan", 0, os.getpid())
+
+    assert [path.name for path in shared.iterdir()] == [folder.path.name]
+    folder.remove()
+
+
+def test_two_processes_do_not_use_one_folder_at_once(shared, python):
+    folder = Folder("orphan", 0, os.getpid())
+    with pytest.raises(AssertionError, match="BlockingIOError"):
+        python(ORPHAN, shared, os.getpid())
+
+    folder.remove()
+
+
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture
+def small_shared_memory(shared, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(64 << 20, 60 << 20, 4 << 20))
+    return shared
+
+
+def test_where_shared_memory_is_too_small_the_folder_is_on_disk(small_shared_memory, tmp_path):
+    folder = Folder("a", 8 << 20, os.getpid())
+
+    assert folder.path.parent == tmp_path / "tmp"
+    folder.remove()
+
+
+def test_a_cache_on_disk_says_so_once_with_the_remedy(small_shared_memory, inline):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        cache = inline(shards=2, capacity="8 MiB")
+    messages = [str(each.message) for each in told if each.category is RuntimeWarning]
+
+    assert len(messages) == 1
+    assert "has only 4,194,304 bytes free" in messages[0]
+    assert "--shm-size" in messages[0]
+    group = cache.group("g", str.upper)
+    assert (group.get("a"), group.get("a")) == ("A", "A")
+
+
+def test_a_cache_in_shared_memory_says_nothing(inline):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+
+        assert inline().shards()[0].folder.startswith("/dev/shm/")

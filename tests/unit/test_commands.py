@@ -1,0 +1,250 @@
+"""The command line on an inline cache: what it prints, where, and with which status."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+import pytest
+from click.testing import CliRunner
+
+import raycache
+from raycache.edge import cli, text
+
+
+def fetch(key):
+    if key == "missing":
+        raise raycache.NotFound("no such user: missing")
+    if key == "broken":
+        raise ValueError("boom\nand more")
+    return {"name": key}
+
+
+@pytest.fixture
+def cache(inline, monkeypatch):
+    """What the command joins; it goes on when the command lets go of it."""
+    cache = inline(shards=2)
+    monkeypatch.setattr(cli, "_quiet_ray", lambda: None)
+    monkeypatch.setattr(cli, "join", lambda name, address: cache)
+    close = cache.close
+    monkeypatch.setattr(cache, "close", lambda: None)
+    cache.group("users", getter=fetch)
+    cache.group("plain", getter=None)
+    yield cache
+    monkeypatch.setattr(cache, "close", close)
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.main, arguments)
+
+
+def test_the_version_is_the_package_s():
+    assert run("--version").stdout == f"raycache, version {raycache.__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["demo", "status", "get", "set", "rm"])
+def test_every_command_has_help(command):
+    assert command in run("--help").stdout
+    assert run(command, "--help").exit_code == 0
+
+
+def test_a_typo_gets_a_suggestion():
+    ran = run("statsu")
+
+    assert ran.exit_code == 2
+    assert "Did you mean 'status'?" in ran.stderr
+
+
+def test_an_error_of_raycache_is_one_line_and_no_traceback(monkeypatch):
+    def join(name, address):
+        raise raycache.CacheUnavailable(f"no cache {name!r} at {address}\n  start one")
+
+    monkeypatch.setattr(cli, "_quiet_ray", lambda: None)
+    monkeypatch.setattr(cli, "join", join)
+    ran = run("status", "--name", "mine", "--address", "host:1")
+
+    assert ran.exit_code == 1
+    assert ran.stderr == "Error: no cache 'mine' at host:1 start one\n"
+    assert ran.stdout == ""
+
+
+@pytest.mark.parametrize("variable", [True, False])
+def test_the_address_local_starts_no_ray(monkeypatch, variable):
+    monkeypatch.setattr(cli, "join", lambda *_, **__: pytest.fail("joined"))
+    monkeypatch.setenv("RAY_ADDRESS", "local" if variable else "")
+    ran = run("status", *([] if variable else ["--address", "local"]))
+
+    assert ran.exit_code == 1
+    assert "'local' means a new Ray" in ran.stderr
+
+
+# ---------------------------------------------------------------------------------------------- get, set, rm
+
+
+def test_get_loads_and_prints_json(cache):
+    ran = run("get", "users", "alice")
+
+    assert (ran.exit_code, ran.stdout) == (0, '{"name": "alice"}\n')
+
+
+@pytest.mark.parametrize(
+    ("kind", "typed", "key"),
+    [
+        ("str", "7", "7"),
+        ("int", "7", 7),
+        ("float", "7", 7.0),
+        ("bytes", "7", b"7"),
+        ("json", '["a", [1, true], 2.0]', ("a", (1, True), 2.0)),
+    ],
+)
+def test_keys_are_of_the_type_that_is_asked_for(cache, kind, typed, key):
+    cache.group("plain").set(key, "found")
+
+    assert run("get", "plain", "--type", kind, typed).stdout == "found\n"
+    assert run("rm", "plain", typed, "--type", kind).stdout == "removed 1 of 1 key\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"),
+    [
+        ("text", b"text\n"),
+        (b"\x00\xff", b"\x00\xff"),
+        ([1, None, "ä"], '[1, null, "ä"]\n'.encode()),
+        ({1, 2}, b"{1, 2}\n"),
+        (math.inf, b"inf\n"),
+        ("\udcff", b"\\udcff\n"),
+    ],
+)
+def test_values_are_printed_as_they_are(cache, value, printed):
+    cache.group("plain").set("key", value)
+
+    assert run("get", "plain", "key").stdout_bytes == printed
+
+
+def test_peek_loads_nothing(cache):
+    ran = run("get", "users", "alice", "--peek")
+
+    assert ran.exit_code == 1
+    assert "'alice' is not in the group 'users'" in ran.stderr
+    assert cache.group("users").stats().loads == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["get", "users", "missing"], "no such user: missing"),
+        (["get", "users", "broken"], "ValueError: boom and more"),
+        (["get", "nobody", "key"], "no group 'nobody'"),
+        (["get", "nobody", "key"], "'plain', 'users'"),
+        (["get", "users", ""], "the key '' is empty"),
+        (["set", "plain", "key", "value", "--ttl", "soon"], "ttl='soon' is not a time"),
+        (["rm", "nobody", "key"], "no group 'nobody'"),
+    ],
+)
+def test_what_fails_is_told_in_one_line(cache, arguments, message):
+    ran = run(*arguments)
+
+    assert ran.exit_code == 1
+    assert message in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["get", "users", "x", "--type", "int"], "'x' cannot be read as int"),
+        (["get", "users", "[", "--type", "json"], "'[' cannot be read as json"),
+        (["set", "users", "x", "{", "--json"], "'{' is not JSON"),
+        (["rm", "users"], "Missing argument 'KEY...'"),
+    ],
+)
+def test_what_is_typed_wrong_is_told_before_anything_is_joined(monkeypatch, arguments, message):
+    monkeypatch.setattr(cli, "join", lambda *_, **__: pytest.fail("joined"))
+    ran = run(*arguments)
+
+    assert ran.exit_code == 2
+    assert message in ran.stderr
+
+
+def test_set_stores_text(cache):
+    assert run("set", "plain", "key", "1").exit_code == 0
+    assert cache.group("plain").get("key") == "1"
+
+
+def test_set_stores_json_for_a_while(cache, clock):
+    assert run("set", "plain", "7", '{"a": [1]}', "--type", "int", "--json", "--ttl", "5m").exit_code == 0
+    assert cache.group("plain").get(7) == {"a": [1]}
+
+    clock.advance(301)
+
+    assert cache.group("plain").peek(7) is None
+
+
+def test_rm_says_how_many_were_there(cache):
+    cache.group("plain").set_many({"a": 1, "b": 2})
+
+    assert run("rm", "plain", "a", "b", "c", "a").stdout == "removed 2 of 3 keys\n"
+
+
+# ------------------------------------------------------------------------------------------------------ status
+
+
+def test_status_as_json_has_every_figure(cache):
+    cache.group("users").get("alice")
+    told = json.loads(run("status", "--json").stdout)
+
+    assert [shard["id"] for shard in told["shards"]] == ["inline.0", "inline.1"]
+    assert set(told["shards"][0]) == {field.name for field in dataclasses.fields(raycache.ShardInfo)}
+    assert told["groups"]["users"] == cache.group("users").stats().as_dict()
+    assert told["total"] == cache.stats().as_dict()
+    assert told["error"] is None
+
+
+def test_status_shows_shards_and_groups(cache):
+    cache.group("users").get_many(["alice", "bob"])
+    shown = run("status").stdout
+
+    assert all(name in shown for name in ("inline.0", "inline.1", "users", "plain", "reachable"))
+
+
+def fail():
+    raise raycache.CacheUnavailable("the shard inline.1 does not answer")
+
+
+def test_status_shows_which_shard_is_away_and_fails(cache, monkeypatch):
+    shards = cache.shards()
+    seen = [shards[0], dataclasses.replace(shards[1], reachable=False)]
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "shards", lambda: seen)
+        patch.setattr(cache, "stats_by_group", fail)
+        ran, told = run("status"), run("status", "--json")
+
+    assert (ran.exit_code, told.exit_code) == (1, 1)
+    assert "unreachable" in ran.stdout
+    assert ran.stderr == told.stderr == "Error: the shard inline.1 does not answer\n"
+    assert json.loads(told.stdout)["groups"] is None
+    assert [shard["reachable"] for shard in json.loads(told.stdout)["shards"]] == [True, False]
+
+
+# -------------------------------------------------------------------------------------------------------- text
+
+
+def test_numbers_that_json_has_not_become_null():
+    assert json.loads(text.to_json({"a": [math.inf, -math.inf, math.nan, 1.5]})) == {"a": [None, None, None, 1.5]}
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [(0, "0 B"), (1023, "1,023 B"), (1024, "1.0 KiB"), (1536 << 10, "1.5 MiB"), (3000 << 40, "3,000.0 TiB")],
+)
+def test_sizes_are_shown_in_binary_units(number, shown):
+    assert text.size(number) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.0123, "12 ms"), (1.5, "1.50 s"), (125, "2 min 5 s"), (7260, "2 h 1 min"), (math.inf, "∞")],
+)
+def test_times_are_shown_in_their_unit(seconds, shown):
+    assert text.duration(seconds) == shown
