@@ -12,9 +12,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from raycache import errors
-from raycache.core.client import Client, Network, Steps, Wait, drive
+from raycache.core.client import Client
 from raycache.core.codec import Codec
 from raycache.core.getters import identify
+from raycache.core.members import Members
 from raycache.core.memory import usual_capacity
 from raycache.core.messages import (
     Failed,
@@ -26,6 +27,7 @@ from raycache.core.messages import (
     ShardInfo,
 )
 from raycache.core.stats import Stats
+from raycache.core.steps import Network, Steps, Wait, drive
 from raycache.errors import CacheUnavailable, InvalidOption, UnknownGroup
 from raycache.group import Group
 from raycache.inline import InlineNetwork
@@ -173,17 +175,18 @@ class Cache:
         self.closed = False
         self._network, self._codec, self._clock = network, codec, clock
         self._made = made
-        self._client = Client(network, clock)
+        self._members = Members(network, clock)
+        self._client = Client(self._members)
         self._groups: dict[int, Group] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
-        self._drive(self._client.refresh())
+        self._drive(self._members.refresh())
         self._reporter = threading.Thread(target=self._report, name="raycache-report", daemon=True)
         self._reporter.start()
         atexit.register(self.close)
 
     def __repr__(self) -> str:
-        state = "closed" if self.closed else f"{len(self._client.ring.members)} shards"
+        state = "closed" if self.closed else f"{len(self._members.ring.members)} shards"
         return f"<raycache.Cache {self.name!r} {self._network.where}, {state}, {len(self._groups)} groups here>"
 
     def __enter__(self) -> Cache:
@@ -305,7 +308,7 @@ class Cache:
         """Counters by the name of the group."""
         self._report_all()
         specs: dict[str, GroupSpec] = self._ask(GetGroups())
-        self._drive(self._client.refresh())
+        self._drive(self._members.refresh())
         counts = self._drive(self._client.count())
         return {name: counts.get(spec.id, Stats()) for name, spec in sorted(specs.items())}
 
@@ -349,7 +352,7 @@ class Cache:
         atexit.unregister(self.close)
         self._wake.set()
         self._reporter.join()
-        self._client.close(f"the cache {self.name!r} is closed in this process; connect again")
+        self._members.close(f"the cache {self.name!r} is closed in this process; connect again")
         for group in self._groups.values():
             group.forget()
         self._network.close()
@@ -369,10 +372,10 @@ class Cache:
             self._wake.wait(REPORT_S)
             self._wake.clear()
             self._report_all()
-            if not self._client.local.pages and not self.closed:
+            if not self._members.local.pages and not self.closed:
                 with contextlib.suppress(Exception):  # tried again in a second
                     self._network.ensure()
-                    self._drive(self._client.refresh())
+                    self._drive(self._members.refresh())
 
     def _report_all(self) -> None:
         for group in list(self._groups.values()):

@@ -8,12 +8,13 @@ from typing import Any, Protocol, TypeVar
 
 from raycache.core import keys as core_keys
 from raycache.core import record
-from raycache.core.client import Client, Steps, Wait, adrive, drive
+from raycache.core.client import Client
 from raycache.core.codec import Codec
 from raycache.core.keys import Key
 from raycache.core.lookup import MISS, RAISE, Lookup, Reader
 from raycache.core.messages import PREFIX_BYTES, GroupSpec
 from raycache.core.stats import Stats
+from raycache.core.steps import Steps, Wait, adrive, drive
 from raycache.core.store import entry_bytes
 from raycache.errors import ValueTooLarge
 from raycache.options import Duration, parse_seconds
@@ -50,6 +51,7 @@ class Group:
     ) -> None:
         self._spec, self._client, self._waiter, self._codec, self._clock = spec, client, waiter, codec, clock
         self._elsewhere = elsewhere  # how another process gets this group
+        self._members = client.members
         self._reader = Reader(spec, client, clock)
         self._near = self._reader.near.entries
         self._reporting = threading.Lock()
@@ -241,8 +243,8 @@ class Group:
         """The keys that are in the cache now, fetched in batches: all, or those that start with a str or bytes prefix,
         or tuples that start with the items of a tuple. In no particular order; raises CacheUnavailable."""
         start = self._reader.prefix + core_keys.encode_prefix(prefix)
-        self._drive(self._client.refresh())
-        for shard in self._client.ring.members:
+        self._drive(self._members.refresh())
+        for shard in self._members.ring.members:
             after = b""
             while batch := self._drive(self._client.scan(shard, start, after)):
                 yield from self._owned(shard, batch)
@@ -251,8 +253,8 @@ class Group:
     async def akeys(self, prefix: Key | None = None) -> AsyncIterator[Key]:
         """`keys` for an event loop: `async for key in group.akeys()`."""
         start = self._reader.prefix + core_keys.encode_prefix(prefix)
-        await self._adrive(self._client.refresh())
-        for shard in self._client.ring.members:
+        await self._adrive(self._members.refresh())
+        for shard in self._members.ring.members:
             after = b""
             while batch := await self._adrive(self._client.scan(shard, start, after)):
                 for key in self._owned(shard, batch):
@@ -261,7 +263,7 @@ class Group:
 
     def _owned(self, shard: str, batch: list[bytes]) -> Iterator[Key]:
         """The user's keys of those that the shard owns; another may have been its stand-in for a while."""
-        owner = self._client.ring.owner
+        owner = self._members.ring.owner
         return (core_keys.decode(key[PREFIX_BYTES:]) for key in batch if owner(key) == shard)
 
     def __len__(self) -> int:
@@ -287,7 +289,7 @@ class Group:
         return await self._adrive(self._stats())
 
     def _stats(self) -> Steps[Stats]:
-        yield from self._client.refresh()
+        yield from self._members.refresh()
         return (yield from self._client.count(self._spec.id)).get(self._spec.id, Stats())
 
     def report(self) -> None:

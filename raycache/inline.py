@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Any
 
 from raycache.core import futures
-from raycache.core.client import Local, Wait
 from raycache.core.codec import Blob, Codec
 from raycache.core.directory import Directory
 from raycache.core.futures import Done, Pending, pending
@@ -22,6 +21,7 @@ from raycache.core.memory import MAP_FACTOR, Folder, warn_if_slow
 from raycache.core.messages import Failed, GroupSpec, Join, Learn, Outcome, Place, ShardInfo, View
 from raycache.core.pages import Pages, PagesFull
 from raycache.core.shard import Shard
+from raycache.core.steps import Local, Wait
 from raycache.core.versions import Versions
 from raycache.errors import CacheUnavailable
 from raycache.options import CacheOptions, default_loads

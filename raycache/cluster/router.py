@@ -17,12 +17,12 @@ from raycache.cluster import deploy
 from raycache.cluster.directory import NAMESPACE, shard_name
 from raycache.cluster.loader import environment, failed, load
 from raycache.core import futures
-from raycache.core.client import Local, Wait
 from raycache.core.futures import Done, Pending
 from raycache.core.getters import dump
 from raycache.core.memory import warn_if_slow
 from raycache.core.messages import Failed, GroupSpec, View
 from raycache.core.pages import Pages
+from raycache.core.steps import Local, Wait
 from raycache.core.versions import Versions
 
 _NO_RAY = Done(Failed("this process has left Ray (ray.shutdown)"))

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from raycache.core.client import Wait
 from raycache.core.messages import Failed
+from raycache.core.steps import Wait
 
 Pending = concurrent.futures.Future
 

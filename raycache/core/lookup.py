@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 
 from raycache.core import keys as core_keys
 from raycache.core import record
-from raycache.core.client import Client, Found, NotThere, Result, Steps, found
+from raycache.core.client import Client
 from raycache.core.codec import ABSENT, decode, shareable
+from raycache.core.fetch import Found, NotThere, Result, found
 from raycache.core.keys import Key
 from raycache.core.messages import GroupSpec, group_prefix
 from raycache.core.near import Near, NearEntry, Voucher, name_of
 from raycache.core.stats import Stats
+from raycache.core.steps import Steps
 from raycache.core.versions import slot_of
 from raycache.errors import NotFound
 
@@ -34,6 +36,7 @@ class Reader:
 
     def __init__(self, spec: GroupSpec, client: Client, clock: Callable[[], float]) -> None:
         self.spec, self.client, self.clock = spec, client, clock
+        self.members = client.members
         self.prefix = group_prefix(spec.id)
         self.near = Near(spec.options.near_bytes)
         self._counts: Counter[str] = Counter()
@@ -55,11 +58,11 @@ class Reader:
             return entry.value if entry.shared else self.decoded(entry.result)
         point = core_keys.digest(full)
         slot = slot_of(point)
-        lease, slots, pages = self.client.local
+        lease, slots, pages = self.members.local
         version = slots[slot]  # read before the value, and the lease after it
         if not (now := self.clock()) < lease[0]:
             return MISS
-        shard = pages.get(self.client.ring.owner_at(point))  # type: ignore[arg-type]  # None is in no pages
+        shard = pages.get(self.members.ring.owner_at(point))  # type: ignore[arg-type]  # None is in no pages
         stored = None if shard is None else shard.get(full)
         if stored is None or record.is_stub(stored):
             return MISS
@@ -176,7 +179,8 @@ class Lookup:
 
     def _vouchers(self) -> dict[bytes, Voucher]:
         """The version slots of the missing keys, read before any value; none without a lease after that."""
-        local, slots = self._reader.client.local, self._reader.client.local.slots
+        local = self._reader.members.local
+        slots = local.slots
         at = {full: slot_of(core_keys.digest(full)) for full in self._missing}
         vouchers = {full: (local.lease, slots, slot, slots[slot]) for full, slot in at.items()}
         return vouchers if self._reader.clock() < local.lease[0] else {}

@@ -1,0 +1,279 @@
+"""A fetch: what the shards have for some keys, and waiting for the loads of what they have not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from raycache.core import keys as core_keys
+from raycache.core import record
+from raycache.core.codec import ABSENT, Blob
+from raycache.core.getters import raised
+from raycache.core.members import PATIENCE_S, Members
+from raycache.core.messages import (
+    PREFIX_BYTES,
+    Absent,
+    Answers,
+    Failed,
+    Future,
+    Get,
+    GroupSpec,
+    InFlight,
+    Large,
+    Loaded,
+    Moved,
+    NoSuchGroup,
+    Outcome,
+    Raised,
+)
+from raycache.core.steps import Steps, Wait
+from raycache.errors import LoaderDied, LoadTimeout
+
+#: Times that a fetch follows a ring that has moved on, before it takes the shard that it has for a stand-in.
+MOST_MOVES = 5
+
+
+class Found(NamedTuple):
+    """A value, still encoded; decode(tag, parts)."""
+
+    tag: int
+    parts: tuple[Any, ...]
+    expires: float  # on this process's clock, not later than where it lies
+    cost_s: float
+
+
+class NotThere(NamedTuple):
+    """The key does not exist: so said the getter, now or not long ago, or there is none."""
+
+    message: str
+    expires: float = 0.0  # until when that may be remembered
+
+
+Result = Found | NotThere | BaseException
+
+
+def found(stored: bytes, offset: float) -> Found | NotThere:
+    """The result that a record stands for; `offset` takes its clock to the caller's."""
+    expires, _, cost_s, tag = record.fields(stored)
+    if tag == ABSENT:
+        return NotThere(bytes(record.body(stored)).decode(), expires + offset)
+    return Found(tag, (record.body(stored),), expires + offset, cost_s)
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A load that some keys wait for."""
+
+    future: InFlight
+    until: float
+    keys: list[bytes]
+
+
+class Fetch:
+    """One fetch of some keys, as it goes on."""
+
+    def __init__(
+        self, members: Members, spec: GroupSpec, timeout_s: float | None, load: bool, tiers: dict[bytes, str]
+    ) -> None:
+        self._members, self._spec, self._load, self._tiers = members, spec, load, tiers
+        self._network, self._clock = members.network, members.clock
+        self._began = self._clock()
+        self._timeout_s = timeout_s
+        self._keys: list[bytes] = []
+        self._results: dict[bytes, Result] = {}
+        self._todo: list[bytes] = []  # to ask the shards for
+        self._afresh: list[bytes] = []  # the same, but what they have will not do
+        self._flights: list[_Flight] = []
+        self._waited = False
+
+    def run(self, keys: list[bytes], fresh: bool) -> Steps[dict[bytes, Result]]:
+        self._keys = keys
+        if fresh:
+            self._afresh = keys
+        else:
+            self._todo = keys
+        while self._todo or self._afresh or self._flights:
+            if self._todo:
+                asked, self._todo = self._todo, []
+                yield from self._ask(asked, fresh=False)
+            elif self._afresh:
+                asked, self._afresh = self._afresh, []
+                yield from self._ask(asked, fresh=True)
+            else:
+                yield from self._await_flights()
+        return {key: self._results[key] for key in keys}
+
+    def _left_s(self) -> float | None:
+        """Seconds until the caller's timeout; raises when they are over."""
+        if self._timeout_s is None:
+            return None
+        left_s = self._began + self._timeout_s - self._clock()
+        if left_s <= 0:
+            open_keys = [key for key in self._keys if key not in self._results]
+            named = ", ".join(repr(core_keys.decode(key[PREFIX_BYTES:])) for key in open_keys[:3])
+            raise LoadTimeout(
+                f"no value within {self._timeout_s:g} s for {named or 'the keys'}"
+                f"{f' and {len(open_keys) - 3} more' if len(open_keys) > 3 else ''} of the group "
+                f"{self._spec.name!r}; what is being loaded goes on for whoever asks next"
+            )
+        return left_s
+
+    def _ask(self, keys: list[bytes], fresh: bool) -> Steps[None]:
+        """Asks the shards until each key has an answer; what they have becomes results, what they load flights."""
+        moves, again = 0, self._waited
+        while keys:
+            targets: dict[tuple[str | None, bool], list[bytes]] = {}
+            for key in keys:
+                targets.setdefault(self._members.target(key), []).append(key)
+            keys = []
+            unreachable = [key for (shard, _), some in targets.items() if shard is None for key in some]
+            if unreachable:
+                keys += yield from self._without_shards(unreachable)
+            asked = [(shard, standin, some) for (shard, standin), some in targets.items() if shard is not None]
+            if not asked:
+                continue
+            left_s = self._left_s()
+            futures = [
+                self._network.ask(shard, self._message(some, fresh, standin or moves > MOST_MOVES, again))
+                for shard, standin, some in asked
+            ]
+            answers = yield Wait(futures, PATIENCE_S if left_s is None else min(left_s, PATIENCE_S))
+            for (shard, _, some), answer in zip(asked, answers, strict=True):
+                if isinstance(answer, Answers):
+                    yield from self._take(some, answer)
+                    continue
+                keys += some
+                if isinstance(answer, Moved):
+                    moves += 1
+                    yield from self._members.refresh()
+                elif isinstance(answer, NoSuchGroup):
+                    yield from self._members.define(self._spec, shard, answer)
+                else:
+                    self._left_s()  # the caller's patience may have been the shorter one
+                    self._members.suspect(shard)
+
+    def _message(self, keys: list[bytes], fresh: bool, standin: bool, again: bool) -> Get:
+        return Get(self._spec.id, tuple(keys), self._members.ring.epoch, self._load, fresh, standin, again)
+
+    def _take(self, keys: list[bytes], answers: Answers) -> Steps[None]:
+        flights: dict[int, _Flight] = {}
+        now = self._clock()
+        for key, item in zip(keys, answers.items, strict=True):
+            if isinstance(item, bytes):
+                self._tiers.setdefault(key, "shard_hits")
+                self._results[key] = found(item, self._began - answers.now)
+            elif isinstance(item, InFlight):
+                self._tiers.setdefault(key, "loads_started" if item.started else "loads_joined")
+                flight = flights.setdefault(id(item), _Flight(item, now + item.left_s, []))
+                flight.keys.append(key)
+            elif isinstance(item, Large):
+                yield from self._take_large(key, item, answers.now)
+            else:
+                self._tiers.setdefault(key, "misses")
+                self._results[key] = NotThere("")
+        self._flights += flights.values()
+
+    def _take_large(self, key: bytes, large: Large, now: float) -> Steps[None]:
+        payload = yield from self._await(large.value)
+        if isinstance(payload, Failed):
+            self._afresh.append(key)  # the object store has lost it
+            return
+        self._tiers.setdefault(key, "shard_hits")
+        head, blob = record.header(large.record), payload[0]
+        self._results[key] = Found(blob.tag, blob.parts, self._began + head.expires - now, head.cost_s)
+
+    def _await(self, future: Future) -> Steps[Any]:
+        """What the future brings, within the caller's time."""
+        while True:
+            (result,) = yield Wait([future], self._left_s())
+            if result is not None:
+                return result
+
+    def _await_flights(self) -> Steps[None]:
+        """Waits until one flight ends or is overdue. Keys that it did not bring are asked for again."""
+        flights, self._flights, self._waited = self._flights, [], True
+        left_s = self._left_s()
+        patience_s = max(min(flight.until for flight in flights) - self._clock(), 0.0)
+        outcomes = yield Wait(
+            [flight.future.outcome for flight in flights],
+            patience_s if left_s is None else min(left_s, patience_s),
+            all=False,
+        )
+        now = self._clock()
+        for flight, outcome in zip(flights, outcomes, strict=True):
+            if isinstance(outcome, dict):
+                yield from self._land(flight, outcome)
+            elif isinstance(outcome, Failed):
+                # Looked at, too: a transport may complain of a failure that nobody looked at.
+                yield Wait([flight.future.payload], 1.0)
+                self._fail(flight, outcome)
+            elif now >= flight.until:
+                self._fail(flight, None)
+            else:
+                self._flights.append(flight)
+
+    def _land(self, flight: _Flight, outcome: Outcome) -> Steps[None]:
+        payload: Any = None
+        for key in flight.keys:
+            result = outcome.get(key)
+            if isinstance(result, Loaded) and isinstance(result.data, int) and payload is None:
+                payload = yield from self._await(flight.future.payload)
+            if result is None or isinstance(payload, Failed):
+                self._todo.append(key)
+            else:
+                self._results[key] = self._loaded(result, payload)
+
+    def _fail(self, flight: _Flight, failed: Failed | None) -> None:
+        """A flight without an outcome. A key that was alone in it has its answer; others are asked for again."""
+        if not flight.future.alone:
+            self._todo += flight.keys
+            return
+        for key in flight.keys:
+            name = repr(core_keys.decode(key[PREFIX_BYTES:]))
+            if failed is None or failed.hung:
+                limit_s = self._spec.options.load_timeout_s
+                self._results[key] = LoadTimeout(
+                    f"the getter of the group {self._spec.name!r} took more than {limit_s:g} s for {name} and was "
+                    f"ended; give the group a longer load_timeout= if that is how long it takes"
+                )
+            else:
+                self._results[key] = LoaderDied(
+                    f"the process that ran the getter of the group {self._spec.name!r} for {name} died "
+                    f"({failed.reason}); the next get loads anew"
+                )
+
+    def _loaded(self, result: Loaded | Absent | Raised, payload: Any) -> Result:
+        if isinstance(result, Raised):
+            return raised(result)
+        expires = record.NEVER if result.ttl_s is None else self._began + result.ttl_s
+        if isinstance(result, Absent):
+            return NotThere(result.message, expires if result.ttl_s else 0.0)
+        if isinstance(result.data, int):
+            blob: Blob = payload[result.data]
+            return Found(blob.tag, blob.parts, expires, result.cost_s)
+        return Found(result.tag, (result.data,), expires, result.cost_s)
+
+    def _without_shards(self, keys: list[bytes]) -> Steps[list[bytes]]:
+        """No shard can be reached: the getter runs here, and nothing is kept. Slow, but not wrong.
+
+        Gives the keys back if there is a shard to ask after all.
+        """
+        yield from self._members.refresh()
+        if any(self._members.target(key)[0] is not None for key in keys):
+            return keys
+        if self._spec.getter is None or not self._load:
+            for key in keys:
+                self._results[key] = NotThere("no shard can be reached")
+                self._tiers[key] = "unavailable"
+            return []
+        open_keys = list(keys)
+        while open_keys:
+            result = yield from self._await(self._network.run(self._spec, open_keys))
+            if isinstance(result, Failed):
+                raise LoaderDied(f"the getter of the group {self._spec.name!r} did not end: {result.reason}")
+            outcome, payload = result
+            for key, each in outcome.items():
+                self._results[key] = self._loaded(each, payload)
+                self._tiers[key] = "unavailable"
+            open_keys = [key for key in open_keys if key not in outcome]
+        return []

@@ -1,0 +1,76 @@
+"""Operations as generators: they say what to wait for, and whoever drives them waits.
+
+An operation yields `Wait` and is sent what has come. It decides and never blocks, so one body serves threads, event
+loops, the inline cache and a simulation, which differ in how they wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from raycache.core.messages import Future, GroupSpec, View
+from raycache.core.pages import Pages
+from raycache.core.versions import SLOTS
+
+T = TypeVar("T")
+
+
+class Wait(NamedTuple):
+    """Yielded by an operation: wait for these futures, for all or for at least one, at most so long.
+
+    It is sent a list with a result for each: what came, a `Failed`, or None for what has not come yet.
+    """
+
+    futures: Sequence[Future]
+    timeout_s: float | None
+    all: bool = True
+
+
+Steps = Generator[Wait, list[Any], T]
+
+
+class Local(NamedTuple):
+    """Shared memory of the shards on this node. Without any the lease has run out: nothing local may be used."""
+
+    lease: Sequence[float] = (0.0,)
+    slots: Sequence[int] = bytes(SLOTS)
+    pages: Mapping[str, Pages] = {}
+
+
+class Network(Protocol):
+    """How messages travel. None of these waits, and none raises: a failure is what a future brings."""
+
+    def ask(self, shard: str, message: Any) -> Future: ...
+
+    def ask_directory(self, message: Any) -> Future: ...
+
+    def run(self, spec: GroupSpec, keys: list[bytes]) -> Future:
+        """Runs the getter for keys without any shard; brings an outcome and its payload."""
+        ...
+
+    def attach(self, view: View) -> Local:
+        """The shared memory of this node's shards in the view."""
+        ...
+
+
+def drive(steps: Steps[T], wait: Callable[[Wait], list[Any]]) -> T:
+    """Runs an operation, waiting in this thread."""
+    try:
+        want = next(steps)
+        while True:
+            want = steps.send(wait(want))
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+
+
+async def adrive(steps: Steps[T], wait: Callable[[Wait], Awaitable[list[Any]]]) -> T:
+    """Runs an operation, waiting in this event loop."""
+    try:
+        want = next(steps)
+        while True:
+            want = steps.send(await wait(want))
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
