@@ -16,7 +16,7 @@ from raycache.core.messages import PREFIX_BYTES, GroupSpec
 from raycache.core.stats import Stats
 from raycache.core.steps import Steps, Wait, adrive, drive
 from raycache.core.store import entry_bytes
-from raycache.errors import ValueTooLarge
+from raycache.errors import InvalidOption, ValueTooLarge
 from raycache.options import Duration, parse_seconds
 
 T = TypeVar("T")
@@ -231,6 +231,10 @@ class Group:
         return removed
 
     def _refresh(self, key: Key, timeout: Duration | None) -> Steps[Lookup]:
+        if self._spec.getter is None:
+            raise InvalidOption(
+                f"the group {self.name!r} has no getter, so that nothing can be refreshed; set it instead"
+            )
         look = Lookup(self._reader, (key,), counted=False, local=False)
         yield from look.ask(_seconds(timeout), fresh=True)
         if not look.failed:  # otherwise the old value stays

@@ -48,8 +48,10 @@ class _ThreadLoad:
             if self._came is not None:
                 return  # it was cancelled
             self._came = came
-        landed()
-        self._show(*came)
+        try:
+            landed()
+        finally:
+            self._show(*came)
 
     def _show(self, outcome: Outcome | Failed, payload: Any) -> None:
         self.payload.set_result(payload)

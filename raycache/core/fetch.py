@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from raycache.core import keys as core_keys
 from raycache.core import record
 from raycache.core.codec import ABSENT, Blob
-from raycache.core.getters import raised
+from raycache.core.getters import loading, raised
 from raycache.core.members import PATIENCE_S, Members
 from raycache.core.messages import (
     PREFIX_BYTES,
@@ -153,7 +153,8 @@ class Fetch:
                     self._members.suspect(shard)
 
     def _message(self, keys: list[bytes], fresh: bool, standin: bool, again: bool) -> Get:
-        return Get(self._spec.id, tuple(keys), self._members.ring.epoch, self._load, fresh, standin, again)
+        epoch, nested = self._members.ring.epoch, loading.get()
+        return Get(self._spec.id, tuple(keys), epoch, self._load, fresh, standin, again, nested)
 
     def _take(self, keys: list[bytes], answers: Answers) -> Steps[None]:
         flights: dict[int, _Flight] = {}

@@ -5,8 +5,8 @@ back only a part of its chunk, the rest waits again. Whoever asks gets the futur
 while the key still waits, of the task that is the next to make room.
 
 Invariants: a key has at most one flight in the table; every flight in the table waits or is in exactly one chunk of
-`running`; there are at most `limit` chunks. A flight that was taken out of the table (its key was removed) goes on,
-but what it brings is not stored.
+`running`; there are at most `limit` chunks, beside those that getters at work have asked for. A flight that was taken
+out of the table (its key was removed) goes on, but what it brings is not stored.
 """
 
 from __future__ import annotations
@@ -124,17 +124,35 @@ class Flights:
     def dispatch(self) -> None:
         """Starts loader tasks while there are flights that wait and tasks are free."""
         while not self.full and (flights := self._next()):
-            spec = flights[0].spec
-            try:
-                load = self._start(spec, [flight.key for flight in flights])
-            except BaseException:
-                for flight in flights:  # whoever asks next tries again
-                    self._table.pop(flight.key, None)
-                raise
-            chunk = Chunk(flights, load, self._clock() + BUDGET_S + spec.options.load_timeout_s)
-            for flight in flights:
-                flight.chunk = chunk
-            self.running.append(chunk)
+            self._launch(flights)
+
+    def _launch(self, flights: list[Flight]) -> None:
+        spec = flights[0].spec
+        try:
+            load = self._start(spec, [flight.key for flight in flights])
+        except BaseException:
+            for flight in flights:  # whoever asks next tries again
+                self._table.pop(flight.key, None)
+            raise
+        chunk = Chunk(flights, load, self._clock() + BUDGET_S + spec.options.load_timeout_s)
+        for flight in flights:
+            flight.chunk = chunk
+        self.running.append(chunk)
+
+    def hurry(self, spec: GroupSpec, keys: Iterable[bytes], standin: bool) -> None:
+        """Starts a task of its own at once for each of these keys, unless it has one. A getter at work asks for them.
+
+        It holds a task meanwhile: if what it asks for had to wait for a task to be free, or lay behind it in its own
+        chunk, everybody would wait for ever. So these tasks come on top of the limit; and a key of another chunk, which
+        may be the asker's own, gets a new flight.
+        """
+        for key in keys:
+            chunk = self._table[key].chunk
+            if chunk is not None and len(chunk.flights) == 1:
+                continue
+            self.take_out([key])
+            self._table[key] = flight = Flight(key, spec, standin)
+            self._launch([flight])
 
     def _next(self) -> list[Flight]:
         """The flights of the next chunk: a fair share of what waits in the group whose turn it is."""

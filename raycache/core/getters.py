@@ -7,6 +7,7 @@ by another task, so that a chunk of slow keys spreads over the cluster and nobod
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import hashlib
 import inspect
@@ -31,6 +32,8 @@ from raycache.options import GroupOptions, parse_seconds
 #: A value up to this size travels inside messages and lies in the pages; a larger one is an object of its own. It is
 #: Ray's own bound for what it sends inside a message.
 INLINE_BYTES = 100 * 1024
+#: Whether this is a getter at work. What it asks the cache for must not wait for its own task to be over.
+loading: contextvars.ContextVar[bool] = contextvars.ContextVar("loading", default=False)
 #: How long a load goes on to start keys.
 BUDGET_S = 0.1
 #: Stands for a key that a mapping from a batch getter does not have.
@@ -70,12 +73,19 @@ def identify(getter: Callable[..., Any]) -> tuple[str, str]:
     named = function if getter is function or parts else getter
     name = f"{getattr(named, '__module__', '')}.{getattr(named, '__qualname__', type(named).__qualname__)}"
     cells = getattr(function, "__closure__", None) or ()
-    parts += [_simple(cell.cell_contents) for cell in cells]
+    parts += map(_captured, cells)
     parts += map(_simple, getattr(function, "__defaults__", None) or ())
     parts += map(_simple, itertools.chain(*sorted((getattr(function, "__kwdefaults__", None) or {}).items())))
     if code := getattr(function, "__code__", None):
         parts.append(_code(code))
     return name, hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _captured(cell: types.CellType) -> str:
+    try:
+        return _simple(cell.cell_contents)
+    except ValueError:  # the variable has no value yet, as where a getter asks the very group it is made for
+        return ""
 
 
 def _simple(value: Any) -> str:
@@ -107,14 +117,18 @@ def run(
 
     Never raises for what a getter does; its exceptions are part of the outcome.
     """
-    work = _Load(spec.options, codec, clock)
-    named = {key: core_keys.decode(key[PREFIX_BYTES:]) for key in keys}
-    if spec.batch:
-        work.batch(getter, named)
-    elif inspect.iscoroutinefunction(getter) or inspect.iscoroutinefunction(type(getter).__call__):
-        asyncio.run(work.concurrently(getter, named))
-    else:
-        work.one_by_one(getter, named)
+    token = loading.set(True)
+    try:
+        work = _Load(spec.options, codec, clock)
+        named = {key: core_keys.decode(key[PREFIX_BYTES:]) for key in keys}
+        if spec.batch:
+            work.batch(getter, named)
+        elif inspect.iscoroutinefunction(getter) or inspect.iscoroutinefunction(type(getter).__call__):
+            asyncio.run(work.concurrently(getter, named))
+        else:
+            work.one_by_one(getter, named)
+    finally:
+        loading.reset(token)
     return work.outcome, tuple(work.large) or None
 
 

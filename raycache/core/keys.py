@@ -37,7 +37,12 @@ def encode(key: Key) -> bytes:
     elif isinstance(key, (str, bytes, tuple)) and not key:
         raise InvalidKey(f"the key {key!r} is empty; a key has at least one character, byte or item")
     else:
-        data = _encode(key, key)
+        try:
+            data = _encode(key, key)
+        except RecursionError:
+            raise InvalidKey(
+                "a key of tuples in tuples, too deep to be encoded; use a digest of it as the key"
+            ) from None
     if len(data) > MAX_KEY_BYTES:
         raise InvalidKey(
             f"a key of {len(data):,} bytes is too long (at most {MAX_KEY_BYTES:,}); use a digest of it as the key"

@@ -21,7 +21,7 @@ from raycache.core.near import Near, NearEntry, Voucher, name_of
 from raycache.core.stats import Stats
 from raycache.core.steps import Steps
 from raycache.core.versions import slot_of
-from raycache.errors import NotFound
+from raycache.errors import InvalidKey, NotFound
 
 #: Stands for "no default was given": a missing key raises.
 RAISE: Any = type("_Raise", (), {"__repr__": lambda self: "RAISE"})()
@@ -213,9 +213,16 @@ class Lookup:
 
     def value(self, default: Any = RAISE) -> Any:
         """The value of the only key."""
-        return next(iter(self.values(default).values()))
+        ((full, key),) = self._keys.items()
+        return self._reader.meant(key, self._got[full], default)
 
     def values(self, default: Any = RAISE) -> dict[Key, Any]:
         """The values of all keys, in the order asked."""
         meant, got = self._reader.meant, self._got
-        return {key: meant(key, got[full], default) for full, key in self._keys.items()}
+        values = {key: meant(key, got[full], default) for full, key in self._keys.items()}
+        if len(values) < len(self._keys):
+            raise InvalidKey(
+                "keys that are different here but equal to Python (1, 1.0, True) cannot be told apart in the dict that "
+                "is returned; ask for them in several calls"
+            )
+        return values

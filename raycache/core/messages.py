@@ -99,6 +99,7 @@ class Get:
     fresh: bool = False  # take no notice of what is there: it is to be loaded anew, or was lost
     standin: bool = False  # asked because the owner cannot be reached
     again: bool = False  # an earlier answer was to wait: how that load ended will do
+    nested: bool = False  # asked by a getter at work: a task must not wait for its own end
 
 
 @dataclass(frozen=True, slots=True)

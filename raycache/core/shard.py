@@ -178,6 +178,8 @@ class Shard:
         started = {key: None for _, key in missing if ask.fresh or key not in self._flights}
         for key in started:
             self._flights.add(spec, key, ask.standin)
+        if ask.nested:
+            self._flights.hurry(spec, [key for _, key in missing], ask.standin)
         self._flights.dispatch()
         futures = self._flights.futures((key for _, key in missing), started)
         for (place, _), future in zip(missing, futures, strict=True):

@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from raycache.core import pages as module
 from raycache.core.pages import Pages, PagesFull
 
 MAP_BYTES = 4 << 20
@@ -92,6 +93,20 @@ def test_long_keys_that_differ_only_at_their_ends_are_different_keys(pages):
     pages.write({LONG + b"x": b"1", LONG + b"y": b"2"})
 
     assert (pages.get(LONG + b"x"), pages.get(LONG + b"y"), pages.get(LONG)) == (b"1", b"2", None)
+
+
+def test_a_long_key_whose_digest_is_that_of_another_does_not_get_its_record(pages, monkeypatch):
+    class Alike:
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def digest(self) -> bytes:
+            return bytes(16)
+
+    monkeypatch.setattr(module, "blake2b", Alike)
+    pages.write({LONG + b"x": b"1"})
+
+    assert (pages.get(LONG + b"x"), pages.get(LONG + b"y")) == (b"1", None)
+    assert pages.get_many([LONG + b"x", LONG + b"y"]) == {LONG + b"x": b"1"}
 
 
 def test_a_key_that_was_deleted_while_a_scan_goes_on_does_not_stop_it(pages):
