@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import dataclasses
+import os
 import re
 import threading
 import time
@@ -44,6 +45,11 @@ class Backend(Network, Protocol):
     """Where a cache runs: a network, what waits for its futures, and what else differs between a cluster and inline."""
 
     where: str  # for people
+
+    @property
+    def ended(self) -> bool:
+        """Whether the cache was destroyed by another process."""
+        ...
 
     def wait(self, want: Wait) -> list[Any]: ...
 
@@ -132,7 +138,7 @@ def _on_ray(name: str, address: str | None, options: CacheOptions | None) -> Cac
         started = session.join(address, start=options is not None)
         context = ray.get_runtime_context()
         key = (context.gcs_address, context.get_job_id(), name)
-        if (cache := _joined.get(key)) is not None and not cache.closed:
+        if (cache := _joined.get(key)) is not None and cache.is_up():
             return cache
         directory, made = deploy.directory(name, options)
         network = RayNetwork(name, directory, hosts=options is not None, ends_ray=started)
@@ -174,7 +180,7 @@ class Cache:
         self.name = name
         self.closed = False
         self._network, self._codec, self._clock = network, codec, clock
-        self._made = made
+        self._made, self._process, self._destroyed = made, os.getpid(), False
         self._members = Members(network, clock)
         self._client = Client(self._members)
         self._groups: dict[int, Group] = {}
@@ -346,20 +352,31 @@ class Cache:
         A Ray that `connect` started ends with this process's use of it, and the cache with that Ray.
         """
         with self._lock:
-            if self.closed:
+            if self.closed or os.getpid() != self._process:  # a forked child ends nothing of its parent's
                 return
             self.closed = True
-        atexit.unregister(self.close)
         self._wake.set()
-        self._reporter.join()
-        self._members.close(f"the cache {self.name!r} is closed in this process; connect again")
-        for group in self._groups.values():
+        self._reporter.join(DIRECTORY_S)
+        self._let_go(f"the cache {self.name!r} is closed in this process; connect again")
+
+    def _let_go(self, why: str) -> None:
+        self.closed = True
+        atexit.unregister(self.close)
+        self._members.close(why)
+        for group in list(self._groups.values()):
             group.forget()
         self._network.close()
 
+    def is_up(self) -> bool:
+        """Whether this process may go on with it: neither closed here nor destroyed elsewhere. Asks Ray."""
+        if not self.closed and self._network.ended:
+            self.close()
+        return not self.closed
+
     def destroy(self) -> None:
         """The cache itself ends, for all processes: no actor, no process, no file in shared memory is left."""
-        if not self.closed:
+        if not self._destroyed and os.getpid() == self._process:
+            self._destroyed = True
             self.close()
             self._network.destroy()
 
@@ -372,10 +389,17 @@ class Cache:
             self._wake.wait(REPORT_S)
             self._wake.clear()
             self._report_all()
-            if not self._members.local.pages and not self.closed:
+            if not self._clock() < self._members.local.lease[0] and not self.closed:
                 with contextlib.suppress(Exception):  # tried again in a second
-                    self._network.ensure()
-                    self._drive(self._members.refresh())
+                    self._see_to_a_shard()
+
+    def _see_to_a_shard(self) -> None:
+        """This node has no shard that serves: it is being restarted, or is to be started, or the cache is no more."""
+        if self._network.ended:
+            self._let_go(f"the cache {self.name!r} was destroyed; connect again to make a new one")
+        else:
+            self._network.ensure()
+            self._drive(self._members.refresh())
 
     def _report_all(self) -> None:
         for group in list(self._groups.values()):

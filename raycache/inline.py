@@ -155,6 +155,8 @@ class InlineNetwork:
     def registered(self, spec: GroupSpec, getter: Callable[..., Any]) -> None:
         self._getters.setdefault(spec.id, getter)
 
+    ended = False
+
     def ensure(self) -> None:
         """They were started with the cache."""
 

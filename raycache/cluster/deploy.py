@@ -10,7 +10,7 @@ import ray.exceptions
 
 from raycache._version import __version__
 from raycache.cluster.directory import NAMESPACE, PATIENCE_S, DirectoryActor, directory_name
-from raycache.core.memory import sweep
+from raycache.core.memory import folders, sweep
 from raycache.errors import CacheUnavailable, VersionMismatch
 from raycache.options import CacheOptions
 
@@ -81,10 +81,15 @@ def destroy(cache: str) -> None:
     found = find_directory(cache)
     if found is None:
         return
+    ours = None
     try:
+        ours = ray.get(found.hello.remote(), timeout=PATIENCE_S)["folders"]
         ray.get(found.stop.remote(), timeout=10 * PATIENCE_S)
     finally:
         ray.kill(found)
-    deadline = time.monotonic() + PATIENCE_S
-    while find_directory(cache) is not None and time.monotonic() < deadline:
-        time.sleep(0.01)
+    deadline = time.monotonic() + 5 * PATIENCE_S
+    # A shard that was just being restarted could not remove its folder, and takes a moment to be gone.
+    while (find_directory(cache) is not None or (ours and folders(ours))) and time.monotonic() < deadline:
+        if ours:
+            sweep(ours)
+        time.sleep(0.02)

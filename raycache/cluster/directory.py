@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import pickle
 import secrets
+import time
 from typing import Any
 
 import ray
@@ -43,6 +44,7 @@ class DirectoryActor:
         self._directory = Directory(options)
         self._token = secrets.token_hex(4)  # sets this cache's folders apart from those of others
         self._handles: dict[str, Any] = {}
+        self._suspected: dict[str, float] = {}  # when it was last looked whether they are dead
         saved = internal_kv._internal_kv_get(self._key, namespace=NAMESPACE)
         if saved is not None and ray.get_runtime_context().was_current_actor_reconstructed:
             self._directory, self._token = pickle.loads(saved)
@@ -54,7 +56,7 @@ class DirectoryActor:
 
     def hello(self) -> dict[str, Any]:
         """What every version of raycache understands: the version of this one."""
-        return {"version": __version__, "cache": self._cache}
+        return {"version": __version__, "folders": f"{self._cache}-{self._token}-"}
 
     def handle(self, message: Any) -> Any:
         """The answer to a message."""
@@ -83,6 +85,9 @@ class DirectoryActor:
 
     def _is_dead(self, id: str) -> bool:
         """Whether Ray has given the shard up; one that is restarted or slow is not dead."""
+        if time.monotonic() - self._suspected.get(id, -PATIENCE_S) < PATIENCE_S:
+            return False  # somebody else has just asked, and it was not
+        self._suspected[id] = time.monotonic()
         self._handles.pop(id, None)
         handle = self._handle(id)
         if handle is None:
@@ -125,7 +130,8 @@ class DirectoryActor:
 
     def stop(self) -> None:
         """Ends all shards, and forgets everything."""
-        handles = [handle for id in self._directory.view.ring.members if (handle := self._handle(id)) is not None]
+        known = {*self._handles, *self._directory.view.ring.members}  # some may not have joined yet
+        handles = [handle for id in known if (handle := self._handle(id)) is not None]
         stopped = [handle.stop.remote() for handle in handles]
         if stopped:
             ray.wait(stopped, num_returns=len(stopped), timeout=PATIENCE_S)

@@ -17,7 +17,7 @@ import ray.exceptions
 
 from raycache.core.codec import Blob, Codec
 from raycache.core.getters import INLINE_BYTES, dump_error, run
-from raycache.core.messages import Failed, GroupSpec, Outcome, Raised
+from raycache.core.messages import Failed, GroupSpec, Loaded, Outcome, Raised
 
 #: What no cached value may hold: it would not live as long as the cache does.
 REFUSED: tuple[type, ...] = (ray.ObjectRef, ray.ObjectRefGenerator)
@@ -76,7 +76,9 @@ def failed(error: BaseException) -> Failed:
     """What an error of Ray means to whoever waits."""
     if isinstance(error, (ray.exceptions.TaskCancelledError, ray.exceptions.GetTimeoutError)):
         return Failed(type(error).__name__, hung=True)
-    return Failed(f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}")
+    said = str(error).strip().splitlines()[0] if str(error) else ""
+    # The object's owner is the shard, not the loader.
+    return Failed(f"{type(error).__name__}: {said}", lost=isinstance(error, ray.exceptions.ObjectLostError))
 
 
 class _TaskLoad:
@@ -98,9 +100,11 @@ class _TaskLoad:
         return self._result
 
     def large(self, place: int) -> ray.ObjectRef:
-        payload = ray.get(self.payload)
+        assert isinstance(self._result, dict)
+        if sum(isinstance(each, Loaded) and isinstance(each.data, int) for each in self._result.values()) == 1:
+            return self.payload
         # Values that were loaded together are taken apart, so that each can be evicted by itself.
-        return self.payload if len(payload) == 1 else self._loader.hold(payload[place])
+        return self._loader.hold(ray.get(self.payload)[place])
 
     def cancel(self) -> None:
         ray.cancel(self.outcome, force=True)

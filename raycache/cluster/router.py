@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import pickle
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from raycache.core.messages import Failed, GroupSpec, View
 from raycache.core.pages import Pages
 from raycache.core.steps import Local, Wait
 from raycache.core.versions import Versions
+from raycache.errors import CacheUnavailable
 
 _NO_RAY = Done(Failed("this process has left Ray (ray.shutdown)"))
 
@@ -61,11 +61,22 @@ class RayNetwork:
         except Exception as error:
             return Done(Failed(f"{type(error).__name__}: {error}"))
 
+    @property
+    def ended(self) -> bool:
+        """Whether the cache that this process joined was destroyed; one of its name may have been made since."""
+        found = deploy.find_directory(self._cache) if ray.is_initialized() else None
+        return found is None or found._actor_id != self._directory._actor_id
+
     def ensure(self) -> None:
         if not self._hosts or not ray.is_initialized():
             return
-        names = ray.get(self._directory.ensure.remote(self._node))
-        ray.get([ray.get_actor(name, NAMESPACE).ready.remote() for name in names])
+        try:
+            names = ray.get(self._directory.ensure.remote(self._node), timeout=deploy.UP_S)
+            ray.get([ray.get_actor(name, NAMESPACE).ready.remote() for name in names], timeout=deploy.UP_S)
+        except (ray.exceptions.RayError, ValueError) as error:
+            raise CacheUnavailable(
+                f"no shard of the cache {self._cache!r} comes up on the node {self._node}: {error}"
+            ) from error
 
     def packed(self, spec: GroupSpec, getter: Callable[..., Any]) -> GroupSpec:
         return replace(spec, getter=dump(getter, spec.getter_name), environment=environment())
@@ -110,13 +121,10 @@ class RayNetwork:
         refs = want.futures
         if not refs or not all(isinstance(future, ray.ObjectRef) for future in refs):
             return [_plain(came) for came in futures.wait(self._as_futures(want), failed)]
-        if len(refs) == 1 or want.all:
-            with contextlib.suppress(ray.exceptions.RayError):  # then one by one, as others may have come
-                return [_plain(came) for came in ray.get(list(refs), timeout=want.timeout_s)]
+        if len(refs) == 1:
+            return [_get(refs[0], want.timeout_s)]
         distinct = list(dict.fromkeys(refs))
-        began, number = time.monotonic(), len(distinct) if want.all else 1
-        left_s = None if want.timeout_s is None else max(want.timeout_s - (time.monotonic() - began), 0.0)
-        ray.wait(distinct, num_returns=number, timeout=left_s)
+        ray.wait(distinct, num_returns=len(distinct) if want.all else 1, timeout=want.timeout_s)
         ready, _ = ray.wait(distinct, num_returns=len(distinct), timeout=0)
         came = {ref: _get(ref) for ref in ready}
         return [came.get(ref) for ref in refs]
@@ -136,8 +144,10 @@ def _plain(came: Any) -> Any:
     return pickle.loads(came) if type(came) is bytes else came
 
 
-def _get(ref: Any) -> Any:
+def _get(ref: Any, timeout_s: float | None = None) -> Any:
     try:
-        return _plain(ray.get(ref))
+        return _plain(ray.get(ref, timeout=timeout_s))
+    except ray.exceptions.GetTimeoutError:
+        return None
     except ray.exceptions.RayError as error:
         return failed(error)

@@ -62,7 +62,13 @@ def _probe(address: str) -> None:
     if not host or not port.isdigit():
         return
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_PROBE_S).close()
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_PROBE_S) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                # Ray's GCS speaks gRPC, and so HTTP/2: it answers the opening with a SETTINGS frame.
+                connection.settimeout(_PROBE_S)
+                connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)))
+                if connection.recv(9)[3:4] != b"\4":
+                    raise OSError("who listens there is no Ray")
     except OSError as error:
         raise CacheUnavailable(
             f"nothing answers at address={address!r} ({error}); start a Ray there with `ray start --head`, or name the "

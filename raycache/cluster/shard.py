@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import ray
+import ray.exceptions
 
 from raycache.cluster.loader import TaskLoader
 from raycache.core.memory import MAP_FACTOR, Folder, sweep
@@ -25,6 +26,8 @@ _log = logging.getLogger(__name__)
 TICK_S = 1.0
 #: How long an ended load may lie before it is settled, while no key waits for its task.
 SETTLE_S = 0.003
+#: How long a new shard tries to reach the directory.
+JOIN_S = 60.0
 
 
 class ShardActor:
@@ -40,6 +43,7 @@ class ShardActor:
             self._make_pages(f"{folder}-{secrets.token_hex(4)}", options)
         path = self._folder.path
         self._versions = Versions(path / "versions", create=True)
+        self._versions.lease[0] = 0.0  # whatever happens now: nothing of an earlier life is used
         self._lock = threading.Lock()
         self._wake, self._stopped = threading.Event(), False
         info = ShardInfo(
@@ -64,9 +68,20 @@ class ShardActor:
             clock=time.monotonic,
             max_loads=options.max_loads or default_loads(),
         )
-        view: View = ray.get(directory.handle.remote(Join(id, Place(info.node, info.folder), info.weight)))
-        self._shard.begin(view.ring)
+        self._shard.begin(self._join(directory, Join(id, Place(info.node, info.folder), info.weight)).ring)
         threading.Thread(target=self._house, name="raycache-house", daemon=True).start()
+
+    def _join(self, directory: Any, join: Join) -> View:
+        """Becomes a member; while the directory is being restarted as well, asks it again."""
+        deadline = time.monotonic() + JOIN_S
+        while True:
+            try:
+                view: View = ray.get(directory.handle.remote(join), timeout=JOIN_S)
+                return view
+            except ray.exceptions.RayError:  # noqa: PERF203  # an error here would end the actor for good
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
 
     def _make_pages(self, folder: str, options: CacheOptions) -> None:
         # The raylet is this process's parent, and the node's session ends with it.

@@ -237,6 +237,8 @@ class Client:
         answers = yield Wait([self._network.ask(shard, each) for shard, each in messages.items()], PATIENCE_S)
         silent = [id for id, got in zip(messages, answers, strict=True) if got is None or isinstance(got, Failed)]
         if silent:
+            (view,) = yield Wait([self._network.ask_directory(Suspect(tuple(silent)))], PATIENCE_S)
+            self.members.see(view)  # without those that are dead: the next question is not about them
             raise CacheUnavailable(
                 f"no answer from {', '.join(silent)}; `raycache status` shows which shards there are"
             )

@@ -25,6 +25,7 @@ from raycache.core.messages import (
     NoSuchGroup,
     Outcome,
     Raised,
+    Suspect,
 )
 from raycache.core.steps import Steps, Wait
 from raycache.errors import LoaderDied, LoadTimeout
@@ -151,6 +152,7 @@ class Fetch:
                 else:
                     self._left_s()  # the caller's patience may have been the shorter one
                     self._members.suspect(shard)
+                    self._network.ask_directory(Suspect((shard,)))  # which finds out whether it is dead
 
     def _message(self, keys: list[bytes], fresh: bool, standin: bool, again: bool) -> Get:
         epoch, nested = self._members.ring.epoch, loading.get()
@@ -216,7 +218,8 @@ class Fetch:
     def _land(self, flight: _Flight, outcome: Outcome) -> Steps[None]:
         payload: Any = None
         for key in flight.keys:
-            result = outcome.get(key)
+            # A load that only makes room may have an older value of the key: its flight was taken out by a removal.
+            result = outcome.get(key) if flight.future.has_key else None
             if isinstance(result, Loaded) and isinstance(result.data, int) and payload is None:
                 payload = yield from self._await(flight.future.payload)
             if result is None or isinstance(payload, Failed):
@@ -226,7 +229,7 @@ class Fetch:
 
     def _fail(self, flight: _Flight, failed: Failed | None) -> None:
         """A flight without an outcome. A key that was alone in it has its answer; others are asked for again."""
-        if not flight.future.alone:
+        if not flight.future.alone or (failed is not None and failed.lost):
             self._todo += flight.keys
             return
         for key in flight.keys:

@@ -12,7 +12,7 @@ out of the table (its key was removed) goes on, but what it brings is not stored
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -100,10 +100,11 @@ class Flights:
 
     def add(self, spec: GroupSpec, key: bytes, standin: bool) -> None:
         """A new flight for the key, in place of one that is there; `dispatch` sends it off."""
+        self._ended.pop(key, None)
         self._table[key] = flight = Flight(key, spec, standin)
         self._wait(flight)
 
-    def _wait(self, flight: Flight, *, first: bool = False) -> None:
+    def _wait(self, flight: Flight) -> None:
         flight.chunk = None
         queue = self._waiting.setdefault(flight.spec.id, {})
         queue.pop(flight.key, None)
@@ -140,19 +141,21 @@ class Flights:
         self.running.append(chunk)
 
     def hurry(self, spec: GroupSpec, keys: Iterable[bytes], standin: bool) -> None:
-        """Starts a task of its own at once for each of these keys, unless it has one. A getter at work asks for them.
+        """Starts tasks at once for these keys, unless they have one of their own. A getter at work asks for them.
 
         It holds a task meanwhile: if what it asks for had to wait for a task to be free, or lay behind it in its own
-        chunk, everybody would wait for ever. So these tasks come on top of the limit; and a key of another chunk, which
-        may be the asker's own, gets a new flight.
+        chunk, everybody would wait for ever. So these tasks come on top of the limit, at most as many again for one
+        question; and a key of another chunk, which may be the asker's own, gets a new flight.
         """
-        for key in keys:
-            chunk = self._table[key].chunk
-            if chunk is not None and len(chunk.flights) == 1:
-                continue
-            self.take_out([key])
-            self._table[key] = flight = Flight(key, spec, standin)
-            self._launch([flight])
+        chunks = {key: self._table[key].chunk for key in keys}
+        open_keys = [key for key, chunk in chunks.items() if chunk is None or len(chunk.flights) > 1]
+        size = spec.options.batch_size if spec.batch else -(-len(open_keys) // self._limit)
+        for at in range(0, len(open_keys), size):
+            some = open_keys[at : at + size]
+            self.take_out(some)
+            flights = [Flight(key, spec, standin) for key in some]
+            self._table.update(zip(some, flights, strict=True))
+            self._launch(flights)
 
     def _next(self) -> list[Flight]:
         """The flights of the next chunk: a fair share of what waits in the group whose turn it is."""
@@ -198,28 +201,26 @@ class Flights:
     def _future(self, chunk: Chunk | None, started: bool, now: float) -> InFlight:
         if chunk is None:
             load = self.running[0].load
-            return InFlight(load.outcome, load.payload, started, alone=False, left_s=ASK_AGAIN_S)
+            return InFlight(load.outcome, load.payload, started, has_key=False, alone=False, left_s=ASK_AGAIN_S)
         left_s = max(chunk.deadline - now, 0.0)
-        return InFlight(chunk.load.outcome, chunk.load.payload, started, len(chunk.flights) == 1, left_s)
+        return InFlight(chunk.load.outcome, chunk.load.payload, started, True, len(chunk.flights) == 1, left_s)
 
     def chunks_of(self, keys: Iterable[bytes]) -> list[Chunk]:
         """The running chunks that these keys are in."""
         flights = (self._table.get(key) for key in keys)
         return list({id(f.chunk): f.chunk for f in flights if f is not None and f.chunk is not None}.values())
 
-    def landed(self, chunks: list[Chunk]) -> list[tuple[Chunk, Outcome | Failed]]:
+    def landed(self, chunks: list[Chunk]) -> Iterator[tuple[Chunk, Outcome | Failed]]:
         """Takes out those of these chunks that have ended, the overdue ones after ending them."""
-        now, ended = self._clock(), []
+        now = self._clock()
         for chunk in chunks:
             result = chunk.load.result()
             if result is None and now >= chunk.deadline:
                 chunk.load.cancel()
                 result = Failed(f"it took longer than {chunk.flights[0].spec.options.load_timeout_s:g} s", hung=True)
             if result is not None:
-                ended.append((chunk, result))
-        for chunk, _ in ended:
-            self.running.remove(chunk)
-        return ended
+                self.running.remove(chunk)
+                yield chunk, result
 
     def finish(self, chunk: Chunk, outcome: Outcome) -> list[Flight]:
         """After a chunk that brought something: the flights of its keys that are still wanted. Others wait again."""

@@ -179,7 +179,7 @@ class _Load:
 
         await asyncio.gather(*(one(key, name) for key, name in named.items()))
 
-    def batch(self, getter: Callable[[list[Any]], Any], named: Mapping[bytes, Any]) -> None:
+    def batch(self, getter: Callable[[list[Any]], Any], named: dict[bytes, Any]) -> None:
         began = self._clock()
         names = list(named.values())
         try:
@@ -187,7 +187,10 @@ class _Load:
             if inspect.isawaitable(values):
                 values = asyncio.run(_awaited(values))
             if isinstance(values, Mapping):
-                values = [values.get(name, _NONE) for name in names]
+                # 1 and True are one name to a mapping: the first has its value, the others go with the next batch.
+                first = {name: key for key, name in reversed(named.items())}
+                named = {key: name for key, name in named.items() if first[name] == key}
+                values = [values.get(name, _NONE) for name in named.values()]
             elif len(values) != len(names):
                 raise ValueError(
                     f"the batch getter was given {len(names)} keys and returned {len(values)} values; "

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -59,9 +60,20 @@ class Folder:
                 f"kept where nobody else can write: remove it"
             )
         self._lock = os.open(self.path / "owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._hold()
         os.truncate(self._lock, 0)
         os.pwrite(self._lock, json.dumps({"pid": owner, "started": _started(owner)}).encode(), 0)
+
+    def _hold(self) -> None:
+        """Locks the folder. A sweep may be looking at it at this moment, so that a lock is waited for, for a while."""
+        deadline = time.monotonic() + 2.0
+        while True:
+            try:
+                return fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.05)
 
     def remove(self) -> None:
         """Removes the folder with all that is in it."""
@@ -92,21 +104,29 @@ def warn_if_slow(folders: Iterable[Path]) -> None:
         )
 
 
-def sweep() -> list[Path]:
-    """Removes folders of sessions that have ended without doing so themselves; which."""
+def folders(of: str = "") -> list[Path]:
+    """The folders of this user's caches on this machine; `of`: whose names start with this."""
+    return [folder for root in _roots() for folder in root.glob(f"{_prefix()}{of}*")]
+
+
+def sweep(ended: str | None = None) -> list[Path]:
+    """Removes folders that their processes have left behind; which.
+
+    Args:
+        ended: what the names of a cache's folders start with that has ended. Without it: of sessions that have ended.
+    """
     swept = []
-    for root in _roots():
-        for folder in root.glob(_prefix() + "*"):
-            with contextlib.suppress(OSError), _unused(folder / "owner") as unused:
-                if unused:
-                    shutil.rmtree(folder, ignore_errors=True)
-                    swept.append(folder)
+    for folder in folders(ended or ""):
+        with contextlib.suppress(OSError), _unused(folder / "owner", ended is not None) as unused:
+            if unused:
+                shutil.rmtree(folder, ignore_errors=True)
+                swept.append(folder)
     return swept
 
 
 @contextlib.contextmanager
-def _unused(owner: Path) -> Iterator[bool]:
-    """Whether nobody uses the folder of this file any more; locks it meanwhile."""
+def _unused(owner: Path, ended: bool) -> Iterator[bool]:
+    """Whether nobody uses the folder of this file any more, nor will, as its session or cache has ended. Locks it."""
     file = os.open(owner, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         try:
@@ -118,7 +138,7 @@ def _unused(owner: Path) -> Iterator[bool]:
             return
         try:
             told = json.loads(os.pread(file, 4096, 0))
-            yield _started(int(told["pid"])) != told["started"]
+            yield ended or _started(int(told["pid"])) != told["started"]
         except (ValueError, KeyError, TypeError):
             yield False  # being made at this moment
     finally:

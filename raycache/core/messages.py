@@ -82,7 +82,8 @@ class Failed(NamedTuple):
     """What a transport gives in place of an answer that will never come."""
 
     reason: str
-    hung: bool = False  # there may still be somebody: no answer in time, or ended because it took too long
+    hung: bool = False  # ended because it took too long
+    lost: bool = False  # not the load failed, but whoever had its result
 
 
 # ----------------------------------------------------------------------------------------- client to shard
@@ -183,6 +184,7 @@ class InFlight:
     outcome: Future  # an Outcome, or Failed
     payload: Future  # a tuple of Blobs, the large values of the outcome
     started: bool  # by this very request
+    has_key: bool  # False: the key still waits, and this is only the load that makes room next
     alone: bool  # it loads this key only: if it fails, so does the key's load
     left_s: float  # until it is ended
 
@@ -210,11 +212,10 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """Done, in this epoch; `uncached` names keys of a Set that found no room."""
+    """Done, in this epoch: so many entries were removed, or stored by a Set."""
 
     epoch: int
     done: int = 0
-    uncached: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ class NearEntry:
         "key",
         "lease",
         "result",
+        "seen",
         "shared",
         "size",
         "slot",
@@ -58,6 +59,7 @@ class NearEntry:
         self.lease, self.slots, self.slot, self.version = voucher
         self.hits = 0  # since they were last taken
         self.used = False  # hit before that, and not yet passed over
+        self.seen = 0  # hits when it was last passed over
 
     def live(self, now: float) -> bool:
         """Whether it may be used at this time. First the lease, then the slot."""
@@ -87,14 +89,12 @@ class Near:
             self.entries[name] = entry
             self._bytes += entry.size
             while self._bytes > self._capacity_bytes:
-                oldest = next(iter(self.entries))
-                passed = self.entries[oldest]
-                again = passed is not entry and (passed.used or passed.hits > 0)
-                self._drop(oldest)
-                if again:
-                    passed.used = False
-                    self.entries[oldest] = passed
-                    self._bytes += passed.size
+                oldest, passed = next(iter(self.entries.items()))
+                if passed is entry or not (passed.used or passed.hits > passed.seen):
+                    self._drop(oldest)
+                else:  # it was hit since it was last passed over: it gets another round
+                    passed.used, passed.seen = False, passed.hits
+                    self.entries[oldest] = self.entries.pop(oldest)
 
     def _drop(self, name: Any) -> None:
         entry = self.entries.pop(name, None)
@@ -117,6 +117,6 @@ class Near:
         for entry in gone + entries:
             if entry.hits:
                 hits, entry.hits = entry.hits, 0
-                entry.used = True
+                entry.used, entry.seen = True, 0
                 taken.append((entry, hits))
         return taken

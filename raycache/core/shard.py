@@ -6,6 +6,7 @@ answered with the future of its load. Not thread-safe; whoever runs it holds a l
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
@@ -46,6 +47,8 @@ from raycache.core.ring import Ring
 from raycache.core.stats import Stats
 from raycache.core.store import Entry, Store
 from raycache.core.versions import FOREVER, Versions, slot_of
+
+_log = logging.getLogger(__name__)
 
 
 class Loader(Protocol):
@@ -94,6 +97,7 @@ class Shard:
         self._ring = Ring(-1, {})
         self._groups: dict[int, _Group] = {}
         self._newest: dict[str, int] = {}  # id of the newest group of a name
+        self._replaced: set[int] = set()
         self._flights = Flights(loader.start, clock, max_loads)
         self._handlers: dict[type, Callable[[Any], Any]] = {
             Get: self._get,
@@ -150,7 +154,7 @@ class Shard:
             full = self._flights.full
             self._settle(list(self._flights.running) if full else self._flights.chunks_of(ask.keys))
         now = self._clock()
-        items: list[Any] = [self._find(group, key, now) if not ask.fresh else None for key in ask.keys]
+        items: list[Any] = [None if ask.fresh else self._known(group, key, now, ask.again) for key in ask.keys]
         if ask.load and group.spec.getter is not None:
             self._load(group.spec, ask, items)
         else:
@@ -162,6 +166,15 @@ class Shard:
     def _owns(self, asked: Iterable[bytes]) -> bool:
         return all(self._ring.owner(key) == self.id for key in asked)
 
+    def _known(self, group: _Group, key: bytes, now: float, again: bool) -> Any:
+        """The answer for a key that needs no new load, if there is one."""
+        if again:  # what the asker was told to wait for comes before what lies here: it may be a refresh
+            if key in self._flights:
+                return None
+            if (ended := self._flights.ended(key)) is not None:
+                return ended
+        return self._find(group, key, now)
+
     def _find(self, group: _Group, key: bytes, now: float) -> bytes | Large | None:
         stored = group.store.get(key, now)
         if stored is not None and record.is_stub(stored):
@@ -170,10 +183,6 @@ class Shard:
 
     def _load(self, spec: GroupSpec, ask: Get, items: list[Any]) -> None:
         """Puts flights in place of what was not found: new ones, or those that are there."""
-        if ask.again:
-            for place, key in enumerate(ask.keys):
-                if items[place] is None and key not in self._flights:
-                    items[place] = self._flights.ended(key)
         missing = [(place, ask.keys[place]) for place, item in enumerate(items) if item is None]
         started = {key: None for _, key in missing if ask.fresh or key not in self._flights}
         for key in started:
@@ -199,7 +208,11 @@ class Shard:
             if group is not None:
                 self._tally(group, outcome)
                 owned = [f.key for f in landed if f.standin or self._ring.owner(f.key) == self.id]
-                self._store(group, {key: outcome[key] for key in owned}, chunk.load)
+                try:
+                    self._store(group, {key: outcome[key] for key in owned}, chunk.load)
+                except Exception:  # no room, or a large value is lost: those who wait get it, and it is not kept
+                    _log.exception("raycache: %d loaded values of the group %r are not kept", len(owned), spec.name)
+                    group.counts["unstored"] += len(owned)
         self._flights.dispatch()
 
     def _tally(self, group: _Group, outcome: Outcome) -> None:
@@ -258,13 +271,17 @@ class Shard:
             else:
                 tag, data = blob.packed()
                 entries[key] = Entry(record.pack(head._replace(tag=tag), data))
-        unstored = group.store.put(entries)
+        unstored = [key for key, entry in entries.items() if not group.store.fits(key, entry)]
+        group.store.remove(unstored)
+        unstored += group.store.put({key: entry for key, entry in entries.items() if key not in unstored})
         group.counts["sets"] += len(entries) - len(unstored)
         group.counts["unstored"] += len(unstored)
-        return Ack(self._ring.epoch, len(entries) - len(unstored), tuple(unstored))
+        return Ack(self._ring.epoch, len(entries) - len(unstored))
 
-    def _delete(self, ask: Delete) -> Ack:
+    def _delete(self, ask: Delete) -> Ack | NoSuchGroup:
         self._learn(ask.ring)
+        if ask.group in self._replaced:
+            return NoSuchGroup(ask.group, replaced=True)
         group = self._groups.get(ask.group)
         # What was delivered already counts as having been there.
         self._settle(list(self._flights.running) if ask.keys is None else self._flights.chunks_of(ask.keys))
@@ -294,6 +311,7 @@ class Shard:
         if newest > spec.id:
             return NoSuchGroup(spec.id, replaced=True)
         if newest < spec.id:
+            self._replaced.add(newest)
             if newest in self._groups:
                 self._flights.take_out_group(newest)
                 self._groups.pop(newest).store.clear()
@@ -311,7 +329,7 @@ class Shard:
             return
         self._ring = ring
         for group in self._groups.values():
-            group.store.remove([key for key in group.store if ring.owner(key) != self.id])
+            group.store.remove([key for key in group.store.scan() if ring.owner(key) != self.id])
 
     # ------------------------------------------------------------------------------------------ questions
 

@@ -158,7 +158,7 @@ class Store:
 
     def clear(self) -> int:
         """Removes everything; how many entries there were."""
-        return self.remove(list(self._policy))
+        return self.remove(self.scan())
 
     def expire(self, now: float) -> None:
         """Removes what is over, whatever its recency."""
@@ -175,6 +175,6 @@ class Store:
             self._expiries = [(expires, key) for key, expires in live if expires != record.NEVER]
             heapq.heapify(self._expiries)
 
-    def scan(self, prefix: bytes, after: bytes, limit: int) -> list[bytes]:
-        """Keys of live entries, in the order of the pages, from after a key of an earlier scan on."""
-        return self._pages.scan(prefix, after, limit)
+    def scan(self, prefix: bytes | None = None, after: bytes = b"", limit: int | None = None) -> list[bytes]:
+        """Keys of entries, in the order of the pages, from after a key of an earlier scan on; all, by default."""
+        return self._pages.scan(self._prefix if prefix is None else prefix, after, limit)

@@ -204,7 +204,7 @@ def test_an_overdue_task_is_ended_and_its_key_free(flights, loader, clock):
     add(flights, b"a")
     clock.advance(BUDGET_S + 4.9)
 
-    assert flights.landed(list(flights.running)) == []
+    assert list(flights.landed(list(flights.running))) == []
     clock.advance(0.2)
     ((chunk, result),) = flights.landed(list(flights.running))
     flights.fail(chunk)

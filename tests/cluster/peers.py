@@ -1,0 +1,126 @@
+"""Other processes of the cluster that do what a test tells them: Ray actors, each with a near cache of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from marks import Marks
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+import raycache
+import raycache.cache
+
+PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call ended in another process: what it returned or raised, and how long it took."""
+
+    value: Any = None
+    error: type[BaseException] | None = None
+    message: str = ""
+    notes: str = ""
+    seconds: float = 0.0
+
+
+def attempt(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Outcome:
+    """Calls a function; an exception is part of the outcome."""
+    began = time.monotonic()
+    try:
+        value = function(*args, **kwargs)
+    except Exception as error:
+        notes = "\n".join(getattr(error, "__notes__", ()))
+        return Outcome(None, type(error), str(error), notes, time.monotonic() - began)
+    return Outcome(value, seconds=time.monotonic() - began)
+
+
+def get_announced(group: raycache.Group, key: Any, arrivals: Marks, timeout: float | None = None) -> Any:
+    """A get that adds a line when its shard has been asked: from then on it waits for a load, if there is one.
+
+    A shard answers the messages of one process in the order in which they were sent.
+    """
+
+    async def get() -> Any:
+        task = asyncio.ensure_future(group.aget(key, timeout=timeout))
+        await asyncio.sleep(0)
+        await group.astats()
+        arrivals.add(str(os.getpid()))
+        return await task
+
+    return asyncio.run(get())
+
+
+class PeerActor:
+    """One process."""
+
+    def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    def let_go(self, name: str) -> None:
+        for cache in list(raycache.cache._joined.values()):
+            if cache.name == name:
+                cache.close()
+
+
+class Peer:
+    """The test's end of a peer. Without a node it is on the test's own."""
+
+    def __init__(self, node: str | None = None) -> None:
+        node = node or ray.get_runtime_context().get_node_id()
+        there = NodeAffinitySchedulingStrategy(node, soft=False)
+        self.node = node
+        self._actor = ray.remote(PeerActor).options(num_cpus=0, scheduling_strategy=there).remote()
+
+    def start(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Begins a call; `result` waits for it."""
+        return self._actor.run.remote(function, *args, **kwargs)
+
+    def do(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Makes a call and gives what it returns."""
+        return ray.get(self.start(function, *args, **kwargs), timeout=PATIENCE_S)
+
+    def let_go(self, cache: str) -> None:
+        ray.get(self._actor.let_go.remote(cache), timeout=PATIENCE_S)
+
+    @property
+    def pid(self) -> int:
+        return int(self.do(os.getpid))
+
+    def end(self) -> None:
+        ray.kill(self._actor)
+
+
+def result(call: Any) -> Any:
+    """What a call has brought that was begun by `Peer.start`."""
+    return ray.get(call, timeout=PATIENCE_S)
+
+
+def results(calls: list[Any]) -> list[Any]:
+    return list(ray.get(calls, timeout=PATIENCE_S))
+
+
+class Peers:
+    """A pool of peers on the test's node: starting a process takes longer than most tests."""
+
+    def __init__(self) -> None:
+        self._peers: list[Peer] = []
+
+    def __call__(self, number: int) -> list[Peer]:
+        self._peers += [Peer() for _ in range(number - len(self._peers))]
+        return self._peers[:number]
+
+    def let_go(self, cache: str) -> None:
+        for peer in self._peers:
+            peer.let_go(cache)
+
+    def end(self) -> None:
+        for peer in self._peers:
+            peer.end()
+        self._peers.clear()

@@ -1,0 +1,34 @@
+"""What the README shows was run, and does what it says."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def block(language: str) -> str:
+    """The first block of a language."""
+    found = re.search(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def run(program: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True
+    ).stdout
+
+
+def test_the_readmes_example_prints_what_the_readme_shows() -> None:
+    assert run(block("python")).strip().endswith(block("text").strip())
+
+
+def test_the_readmes_inline_example_loads_again_after_the_expiry() -> None:
+    example = next(part for part in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "inline" in part)
+    program = f"import raycache\ncalls = []\nfetch = calls.append\n{example}\nprint(len(calls))"
+
+    assert run(program).strip() == "2"

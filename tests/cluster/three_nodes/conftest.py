@@ -1,0 +1,53 @@
+"""Three nodes on this machine, each with a process of its own that the tests talk to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from caches import Caches
+from cluster_ray import ClusterRay
+from peers import Peer, Peers
+
+import raycache
+
+
+@pytest.fixture(scope="module")
+def everywhere(cluster_ray: ClusterRay) -> Iterator[list[Peer]]:
+    """One process on each of the three nodes; the first is on the test's own."""
+    peers = [Peer(node) for node in cluster_ray.nodes(3)]
+    yield peers
+    for peer in peers:
+        peer.end()
+
+
+@pytest.fixture(scope="module")
+def cache(everywhere: list[Peer], pool: Peers) -> Iterator[raycache.Cache]:
+    """The cache of a module's tests, with a shard on each node."""
+    caches = Caches(pool)
+    cache = caches()
+    spread(cache, everywhere)
+    yield cache
+    let_go(cache, everywhere)
+    caches.end()
+
+
+@pytest.fixture
+def make_cache(everywhere: list[Peer], pool: Peers) -> Iterator[Callable[..., raycache.Cache]]:
+    """Makes caches for one test, with a shard on the test's own node."""
+    caches = Caches(pool)
+    yield caches
+    for cache in caches.made:
+        let_go(cache, everywhere)
+    caches.end()
+
+
+def spread(cache: raycache.Cache, everywhere: list[Peer]) -> None:
+    name = cache.name
+    for peer in everywhere:
+        peer.do(lambda: raycache.connect(name).name)
+
+
+def let_go(cache: raycache.Cache, everywhere: list[Peer]) -> None:
+    for peer in everywhere:
+        peer.let_go(cache.name)
