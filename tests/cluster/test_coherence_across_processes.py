@@ -121,7 +121,7 @@ def test_a_load_in_flight_at_remove_does_not_bring_the_old_value_back(
 def test_a_load_in_flight_at_set_does_not_bring_the_old_value_back(
     users: raycache.Group, source: Source, peers: Peers, tmp_path: Path
 ) -> None:
-    """What was set stays."""
+    """What was set stays. Who asked before it may get either value."""
     source.will("wait", "alice")
     arrivals = Marks(tmp_path / "arrivals")
     early = peers(1)[0].start(get_announced, users, "alice", arrivals)
@@ -131,7 +131,7 @@ def test_a_load_in_flight_at_set_does_not_bring_the_old_value_back(
     source.behave("alice")
 
     assert during == "new"
-    assert result(early) == Source.value("alice")
+    assert result(early) in (Source.value("alice"), "new")
     assert everywhere(users, "alice", peers(2)) == ["new"] * 6
 
 
