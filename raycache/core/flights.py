@@ -234,7 +234,14 @@ class Flights:
                 self._end(flight)
             else:
                 self._wait(flight)
+        self._let_go(chunk)
         return [flight for flight in wanted if flight.key in done]
+
+    def _let_go(self, chunk: Chunk) -> None:
+        """A chunk that is over and its flights know each other no more: its large values must not wait for the
+        garbage collector to find that out."""
+        for flight in chunk.flights:
+            flight.chunk = None
 
     def _end(self, flight: Flight) -> None:
         del self._table[flight.key]
@@ -261,3 +268,4 @@ class Flights:
                 else:
                     flight.alone = True
                     self._wait(flight)
+        self._let_go(chunk)
