@@ -12,6 +12,7 @@ Ray tasks: one load per key in the whole cluster.
 
 from raycache._version import __version__
 from raycache.cache import Cache, connect
+from raycache.core.fingerprint.registry import register_fingerprint
 from raycache.core.getters import Expiring
 from raycache.core.messages import ShardInfo
 from raycache.core.stats import Stats
@@ -27,18 +28,24 @@ from raycache.errors import (
     NotFound,
     RaycacheError,
     UncacheableValue,
+    UnhashableArgument,
     UnknownGroup,
     UnpicklableGetter,
     ValueTooLarge,
     VersionMismatch,
 )
 from raycache.group import Group
+from raycache.memo.explain import Explanation
+from raycache.memo.function import Memoized, memoize
+from raycache.memo.info import CacheInfo
 
 __all__ = [
     "Cache",
+    "CacheInfo",
     "CacheUnavailable",
     "CapacityError",
     "Expiring",
+    "Explanation",
     "GetterFailed",
     "Group",
     "GroupConflict",
@@ -46,15 +53,19 @@ __all__ = [
     "InvalidOption",
     "LoadTimeout",
     "LoaderDied",
+    "Memoized",
     "NotFound",
     "RaycacheError",
     "ShardInfo",
     "Stats",
     "UncacheableValue",
+    "UnhashableArgument",
     "UnknownGroup",
     "UnpicklableGetter",
     "ValueTooLarge",
     "VersionMismatch",
     "__version__",
     "connect",
+    "memoize",
+    "register_fingerprint",
 ]

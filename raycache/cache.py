@@ -9,6 +9,7 @@ import os
 import re
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -32,9 +33,11 @@ from raycache.core.steps import Network, Steps, Wait, drive
 from raycache.errors import CacheUnavailable, InvalidOption, UnknownGroup
 from raycache.group import Group
 from raycache.inline import InlineNetwork
-from raycache.options import CacheOptions, Duration, Size, group_options, parse_size
+from raycache.options import CacheOptions, Duration, GroupOptions, Size, group_options, parse_size
 
 _UNSET: Any = type("_Unset", (), {"__repr__": lambda self: "not given"})()
+#: The pool of all memoized functions that do not ask for a capacity of their own.
+MEMO_POOL = "memo"
 #: How often a process tells the shards what it did.
 REPORT_S = 1.0
 #: How long the directory may take to answer, its restart included.
@@ -57,6 +60,10 @@ class Backend(Network, Protocol):
 
     def packed(self, spec: GroupSpec, getter: Callable[..., Any]) -> GroupSpec:
         """The spec with the getter in it, as it travels; raises UnpicklableGetter."""
+        ...
+
+    def packed_arguments(self, value: Any, function: str) -> Any:
+        """What a memoized function is called with, as it travels; raises UncacheableValue."""
         ...
 
     def registered(self, spec: GroupSpec, getter: Callable[..., Any]) -> None:
@@ -116,12 +123,16 @@ def connect(
 
     if address == "inline":
         clock = clock or time.monotonic
-        return Cache(name, InlineNetwork(name, options(), Codec(), clock), Codec(), clock, made=True)
+        cache = Cache(name, InlineNetwork(name, options(), Codec(), clock), Codec(), clock, made=True)
+        _inline[id(cache)] = cache
+        return cache
     if clock is not None:
         raise InvalidOption("clock= is for address='inline' alone; processes of a cluster share the machine's clock")
     return _on_ray(name, address, options())
 
 
+#: Inline caches of this process, by a number that says which one was pickled.
+_inline: weakref.WeakValueDictionary[int, Cache] = weakref.WeakValueDictionary()
 #: Caches that this process has joined: shared memory may be opened only once in a process.
 _joined: dict[tuple[str, str, str], Cache] = {}
 _joining = threading.RLock()
@@ -156,6 +167,16 @@ def join(name: str = "default", *, address: str | None = None) -> Cache:
     return _on_ray(name, address, None)
 
 
+def _inline_again(name: str, process: int, number: int) -> Cache:
+    """An inline cache that was pickled, in the process that made it."""
+    if process != os.getpid() or number not in _inline:
+        raise CacheUnavailable(
+            f"the inline cache {name!r} belongs to the process that made it; connect to a Ray instead of "
+            f"address='inline' to use it elsewhere"
+        )
+    return _inline[number]
+
+
 def _reopen(cache: str, spec: GroupSpec) -> Group:
     """A group that was pickled, in the process where it is unpickled."""
     return connect(cache)._register(spec)
@@ -179,11 +200,12 @@ class Cache:
     ) -> None:
         self.name = name
         self.closed = False
-        self._network, self._codec, self._clock = network, codec, clock
+        self.network, self.codec, self._clock = network, codec, clock
         self._made, self._process, self._destroyed = made, os.getpid(), False
         self._members = Members(network, clock)
         self._client = Client(self._members)
         self._groups: dict[int, Group] = {}
+        self._memos: dict[tuple[str, int | None], Group] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._drive(self._members.refresh())
@@ -193,7 +215,12 @@ class Cache:
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"{len(self._members.ring.members)} shards"
-        return f"<raycache.Cache {self.name!r} {self._network.where}, {state}, {len(self._groups)} groups here>"
+        return f"<raycache.Cache {self.name!r} {self.network.where}, {state}, {len(self._groups)} groups here>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.network.where == "inline":
+            return _inline_again, (self.name, os.getpid(), id(self))
+        return connect, (self.name,)
 
     def __enter__(self) -> Cache:
         return self
@@ -260,7 +287,7 @@ class Cache:
         if load is None:
             return self._register(spec, replace_=replace)
         name_, code = identify(load)
-        spec = self._network.packed(dataclasses.replace(spec, getter_name=name_, getter_code=code), load)
+        spec = self.network.packed(dataclasses.replace(spec, getter_name=name_, getter_code=code), load)
         return self._register(spec, load, replace_=replace)
 
     def _join_group(self, name: str) -> Group:
@@ -278,22 +305,47 @@ class Cache:
         if isinstance(answer, Refused):
             raise getattr(errors, answer.error)(answer.message)
         if getter is not None:
-            self._network.registered(answer, getter)
+            self.network.registered(answer, getter)
         if replace_:
             self._drive(self._client.replace(answer))
         return self._open(answer)
+
+    def memo_group(self, name: str, capacity_bytes: int | None) -> Group:
+        """The group of a memoized function: in the pool of them all, or with a capacity of its own.
+
+        Raises CapacityError where that does not fit.
+        """
+        group = self._memos.get((name, capacity_bytes))
+        if group is None:
+            pool = MEMO_POOL if capacity_bytes is None else f"memo:{name}"
+            if capacity_bytes is None:
+                capacity_bytes = self._memo_capacity()
+            spec = GroupSpec(0, f"memo:{name}", GroupOptions(capacity_bytes=capacity_bytes), pool=pool)
+            group = self._register(spec)
+            if pool != MEMO_POOL:
+                self._drive(self._client.resize(group.reader.spec))
+            with self._lock:
+                self._memos[name, capacity_bytes if pool != MEMO_POOL else None] = group
+        return group
+
+    def _memo_capacity(self) -> int:
+        """Of the pool, if it is made now: half of a shard, or what other groups have left of it."""
+        capacity: int = self._ask(GetOptions()).capacity_bytes
+        groups: dict[str, GroupSpec] = self._ask(GetGroups())
+        taken = {spec.pool or spec.name: spec.options.capacity_bytes for spec in groups.values()}
+        return max(min(capacity // 2, capacity - sum(taken.values())), 1)
 
     def _open(self, spec: GroupSpec) -> Group:
         with self._lock:
             if spec.id not in self._groups:
                 self._groups[spec.id] = Group(
-                    spec, self._client, self._network, self._codec, self._clock, self._group_elsewhere
+                    spec, self._client, self.network, self.codec, self._clock, self._group_elsewhere
                 )
             return self._groups[spec.id]
 
     def _group_elsewhere(self, spec: GroupSpec) -> tuple[Any, ...]:
         """How a group is pickled."""
-        if self._network.where == "inline":
+        if self.network.where == "inline":
             raise TypeError(
                 f"the group {spec.name!r} is of an inline cache, which other processes cannot reach; connect to a Ray "
                 f"instead of address='inline' to use it there"
@@ -330,7 +382,7 @@ class Cache:
         deadline = time.monotonic() + DIRECTORY_S
         while True:
             left_s = max(deadline - time.monotonic(), 0.0)
-            (answer,) = self._network.wait(Wait([self._network.ask_directory(message)], left_s))
+            (answer,) = self.network.wait(Wait([self.network.ask_directory(message)], left_s))
             if answer is not None and not isinstance(answer, Failed):
                 return answer
             if time.monotonic() > deadline:
@@ -365,11 +417,11 @@ class Cache:
         self._members.close(why)
         for group in list(self._groups.values()):
             group.forget()
-        self._network.close()
+        self.network.close()
 
     def is_up(self) -> bool:
         """Whether this process may go on with it: neither closed here nor destroyed elsewhere. Asks Ray."""
-        if not self.closed and self._network.ended:
+        if not self.closed and self.network.ended:
             self.close()
         return not self.closed
 
@@ -378,10 +430,10 @@ class Cache:
         if not self._destroyed and os.getpid() == self._process:
             self._destroyed = True
             self.close()
-            self._network.destroy()
+            self.network.destroy()
 
     def _drive(self, steps: Steps[Any]) -> Any:
-        return drive(steps, self._network.wait)
+        return drive(steps, self.network.wait)
 
     def _report(self) -> None:
         """Tells the shards every second what this process did; sees to it that its node has a shard."""
@@ -395,10 +447,10 @@ class Cache:
 
     def _see_to_a_shard(self) -> None:
         """This node has no shard that serves: it is being restarted, or is to be started, or the cache is no more."""
-        if self._network.ended:
+        if self.network.ended:
             self._let_go(f"the cache {self.name!r} was destroyed; connect again to make a new one")
         else:
-            self._network.ensure()
+            self.network.ensure()
             self._drive(self._members.refresh())
 
     def _report_all(self) -> None:

@@ -11,6 +11,7 @@
     ├── GroupConflict         (ValueError)       the group exists with another getter or other options
     ├── CapacityError         (ValueError)       the capacities do not fit into a shard
     ├── ValueTooLarge         (ValueError)       the value is larger than its group's capacity
+    ├── UnhashableArgument    (TypeError)        an argument, or what a function reads, has no fingerprint
     ├── UncacheableValue      (TypeError)        the value cannot be kept: not picklable, or it holds ObjectRefs
     ├── UnpicklableGetter     (TypeError)        the getter cannot travel to the processes that run it
     ├── InvalidKey            (TypeError, ValueError)  a key of a wrong type, empty, or too long
@@ -67,6 +68,10 @@ class CapacityError(RaycacheError, ValueError):
 
 class ValueTooLarge(RaycacheError, ValueError):
     """The value alone is larger than the capacity of its group."""
+
+
+class UnhashableArgument(RaycacheError, TypeError):
+    """No key can be made of this: the message names its path, as `model.layers[3].weight`, and the remedies."""
 
 
 class UncacheableValue(RaycacheError, TypeError):

@@ -49,11 +49,11 @@ class Group:
         clock: Callable[[], float],
         elsewhere: Callable[[GroupSpec], tuple[Any, ...]],
     ) -> None:
-        self._spec, self._client, self._waiter, self._codec, self._clock = spec, client, waiter, codec, clock
+        self._spec, self.client, self._waiter, self._codec, self._clock = spec, client, waiter, codec, clock
         self._elsewhere = elsewhere  # how another process gets this group
         self._members = client.members
-        self._reader = Reader(spec, client, clock)
-        self._near = self._reader.near.entries
+        self.reader = Reader(spec, client, clock)
+        self._near = self.reader.near.entries
         self._reporting = threading.Lock()
 
     @property
@@ -97,51 +97,51 @@ class Group:
                 entry.hits += 1
                 if entry.shared:
                     return entry.value
-                return self._reader.meant(key, self._reader.decoded(entry.result), default)
-        got = self._reader.here(key)
+                return self.reader.meant(key, self.reader.decoded(entry.result), default)
+        got = self.reader.here(key)
         if got is not MISS:
-            return self._reader.meant(key, got, default)
-        return self._drive(Lookup(self._reader, (key,), local=False).ask(_seconds(timeout))).value(default)
+            return self.reader.meant(key, got, default)
+        return self.drive(Lookup(self.reader, (key,), local=False).ask(_seconds(timeout))).value(default)
 
     async def aget(self, key: Key, default: Any = RAISE, timeout: Duration | None = None) -> Any:
         """`get` for an event loop."""
-        look = Lookup(self._reader, (key,))
-        return look.value(default) if look.done else (await self._adrive(look.ask(_seconds(timeout)))).value(default)
+        look = Lookup(self.reader, (key,))
+        return look.value(default) if look.done else (await self.adrive(look.ask(_seconds(timeout)))).value(default)
 
     def get_many(self, keys: Iterable[Key], default: Any = RAISE, timeout: Duration | None = None) -> dict[Key, Any]:
         """The values of many keys, in the order asked: one request per shard, missing keys loaded in chunks.
 
         Raises what `get` raises, for the first key in order with an error, when all others have been loaded.
         """
-        look = Lookup(self._reader, keys)
-        return (look if look.done else self._drive(look.ask(_seconds(timeout)))).values(default)
+        look = Lookup(self.reader, keys)
+        return (look if look.done else self.drive(look.ask(_seconds(timeout)))).values(default)
 
     async def aget_many(
         self, keys: Iterable[Key], default: Any = RAISE, timeout: Duration | None = None
     ) -> dict[Key, Any]:
         """`get_many` for an event loop."""
-        look = Lookup(self._reader, keys)
-        return (look if look.done else await self._adrive(look.ask(_seconds(timeout)))).values(default)
+        look = Lookup(self.reader, keys)
+        return (look if look.done else await self.adrive(look.ask(_seconds(timeout)))).values(default)
 
     def peek(self, key: Key, default: Any = None) -> Any:
         """The value if it is in the cache, else the default. Never loads."""
-        look = Lookup(self._reader, (key,), counted=False)
-        return (look if look.done else self._drive(look.ask(load=False))).value(default)
+        look = Lookup(self.reader, (key,), counted=False)
+        return (look if look.done else self.drive(look.ask(load=False))).value(default)
 
     async def apeek(self, key: Key, default: Any = None) -> Any:
         """`peek` for an event loop."""
-        look = Lookup(self._reader, (key,), counted=False)
-        return (look if look.done else await self._adrive(look.ask(load=False))).value(default)
+        look = Lookup(self.reader, (key,), counted=False)
+        return (look if look.done else await self.adrive(look.ask(load=False))).value(default)
 
     def __contains__(self, key: Key) -> bool:
         """Whether a value is in the cache. Never loads; a remembered NotFound is no value."""
-        look = Lookup(self._reader, (key,), counted=False)
-        return (look if look.done else self._drive(look.ask(load=False))).has()
+        look = Lookup(self.reader, (key,), counted=False)
+        return (look if look.done else self.drive(look.ask(load=False))).has()
 
     async def acontains(self, key: Key) -> bool:
         """`key in group` for an event loop."""
-        look = Lookup(self._reader, (key,), counted=False)
-        return (look if look.done else await self._adrive(look.ask(load=False))).has()
+        look = Lookup(self.reader, (key,), counted=False)
+        return (look if look.done else await self.adrive(look.ask(load=False))).has()
 
     # ------------------------------------------------------------------------------------------- changes
 
@@ -155,61 +155,61 @@ class Group:
             ValueTooLarge: it is larger than the group's capacity.
             CacheUnavailable: a shard did not answer; the message names it.
         """
-        self._drive(self._set({key: value}, ttl))
+        self.drive(self._set({key: value}, ttl))
 
     async def aset(self, key: Key, value: Any, *, ttl: Duration | None = None) -> None:
         """`set` for an event loop."""
-        await self._adrive(self._set({key: value}, ttl))
+        await self.adrive(self._set({key: value}, ttl))
 
     def set_many(self, items: Mapping[Key, Any], *, ttl: Duration | None = None) -> None:
         """`set` for many keys; if one value is refused, none is set."""
-        self._drive(self._set(items, ttl))
+        self.drive(self._set(items, ttl))
 
     async def aset_many(self, items: Mapping[Key, Any], *, ttl: Duration | None = None) -> None:
         """`set_many` for an event loop."""
-        await self._adrive(self._set(items, ttl))
+        await self.adrive(self._set(items, ttl))
 
     def remove(self, key: Key) -> bool:
         """Removes a key everywhere; whether it was there. When it returns, no get returns the old value.
 
         Raises CacheUnavailable, with their names, when shards did not answer.
         """
-        return self._drive(self._remove([key])) > 0
+        return self.drive(self._remove([key])) > 0
 
     async def aremove(self, key: Key) -> bool:
         """`remove` for an event loop."""
-        return await self._adrive(self._remove([key])) > 0
+        return await self.adrive(self._remove([key])) > 0
 
     def remove_many(self, keys: Iterable[Key]) -> int:
         """Removes many keys; how many were there."""
-        return self._drive(self._remove(keys))
+        return self.drive(self._remove(keys))
 
     async def aremove_many(self, keys: Iterable[Key]) -> int:
         """`remove_many` for an event loop."""
-        return await self._adrive(self._remove(keys))
+        return await self.adrive(self._remove(keys))
 
     def clear(self) -> int:
         """Removes all keys of the group; how many there were."""
-        return self._drive(self._clear())
+        return self.drive(self._clear())
 
     async def aclear(self) -> int:
         """`clear` for an event loop."""
-        return await self._adrive(self._clear())
+        return await self.adrive(self._clear())
 
     def refresh(self, key: Key, *, timeout: Duration | None = None) -> Any:
         """Loads a key now, whether it is there or not; others get the old value meanwhile. Returns the new value.
 
         Raises what `get` raises; the old value stays, but for NotFound, which removes it.
         """
-        return self._drive(self._refresh(key, timeout)).value()
+        return self.drive(self._refresh(key, timeout)).value()
 
     async def arefresh(self, key: Key, *, timeout: Duration | None = None) -> Any:
         """`refresh` for an event loop."""
-        return (await self._adrive(self._refresh(key, timeout))).value()
+        return (await self.adrive(self._refresh(key, timeout))).value()
 
     def _set(self, items: Mapping[Key, Any], ttl: Duration | None) -> Steps[None]:
         ttl_s = None if ttl is None else parse_seconds(ttl, "ttl")
-        blobs = {self._reader.full(key): (self._codec.encode(value), ttl_s) for key, value in items.items()}
+        blobs = {self.reader.full(key): (self._codec.encode(value), ttl_s) for key, value in items.items()}
         capacity = self._spec.options.capacity_bytes
         for key, (full, (blob, _)) in zip(items, blobs.items(), strict=True):
             size = blob.size + entry_bytes(full, bytes(record.HEADER_BYTES))
@@ -219,14 +219,14 @@ class Group:
                     f"{capacity:,} per shard; give the group a larger capacity="
                 )
         if blobs:
-            yield from self._client.set(self._spec, blobs)
+            yield from self.client.set(self._spec, blobs)
 
     def _remove(self, keys: Iterable[Key]) -> Steps[int]:
-        full = [self._reader.full(key) for key in keys]
-        return (yield from self._client.remove(self._spec, full)) if full else 0
+        full = [self.reader.full(key) for key in keys]
+        return (yield from self.client.remove(self._spec, full)) if full else 0
 
     def _clear(self) -> Steps[int]:
-        removed = yield from self._client.clear(self._spec)
+        removed = yield from self.client.clear(self._spec)
         self.forget()
         return removed
 
@@ -235,10 +235,10 @@ class Group:
             raise InvalidOption(
                 f"the group {self.name!r} has no getter, so that nothing can be refreshed; set it instead"
             )
-        look = Lookup(self._reader, (key,), counted=False, local=False)
+        look = Lookup(self.reader, (key,), counted=False, local=False)
         yield from look.ask(_seconds(timeout), fresh=True)
         if not look.failed:  # otherwise the old value stays
-            yield from self._client.refreshed(self._spec, look.fulls)
+            yield from self.client.refreshed(self._spec, look.fulls)
         return look
 
     # ----------------------------------------------------------------------------------------- questions
@@ -246,21 +246,21 @@ class Group:
     def keys(self, prefix: Key | None = None) -> Iterator[Key]:
         """The keys that are in the cache now, fetched in batches: all, or those that start with a str or bytes prefix,
         or tuples that start with the items of a tuple. In no particular order; raises CacheUnavailable."""
-        start = self._reader.prefix + core_keys.encode_prefix(prefix)
-        self._drive(self._members.refresh())
+        start = self.reader.prefix + core_keys.encode_prefix(prefix)
+        self.drive(self._members.refresh())
         for shard in self._members.ring.members:
             after = b""
-            while batch := self._drive(self._client.scan(shard, start, after)):
+            while batch := self.drive(self.client.scan(shard, start, after)):
                 yield from self._owned(shard, batch)
                 after = batch[-1]
 
     async def akeys(self, prefix: Key | None = None) -> AsyncIterator[Key]:
         """`keys` for an event loop: `async for key in group.akeys()`."""
-        start = self._reader.prefix + core_keys.encode_prefix(prefix)
-        await self._adrive(self._members.refresh())
+        start = self.reader.prefix + core_keys.encode_prefix(prefix)
+        await self.adrive(self._members.refresh())
         for shard in self._members.ring.members:
             after = b""
-            while batch := await self._adrive(self._client.scan(shard, start, after)):
+            while batch := await self.adrive(self.client.scan(shard, start, after)):
                 for key in self._owned(shard, batch):
                     yield key
                 after = batch[-1]
@@ -272,7 +272,7 @@ class Group:
 
     def __len__(self) -> int:
         """Entries in the cache now, over all shards; remembered NotFounds count."""
-        return self._drive(self._stats()).entries
+        return self.drive(self._stats()).entries
 
     def __bool__(self) -> bool:
         """A group is true, also an empty one: `if group` asks whether there is a group."""
@@ -280,37 +280,39 @@ class Group:
 
     async def alen(self) -> int:
         """`len(group)` for an event loop."""
-        return (await self._adrive(self._stats())).entries
+        return (await self.adrive(self._stats())).entries
 
     def stats(self) -> Stats:
         """Counters over all shards and client processes; of other processes as they were up to a second ago."""
         self.report()
-        return self._drive(self._stats())
+        return self.drive(self._stats())
 
     async def astats(self) -> Stats:
         """`stats` for an event loop."""
-        await self._adrive(self._reader.report())
-        return await self._adrive(self._stats())
+        await self.adrive(self.reader.report())
+        return await self.adrive(self._stats())
 
     def _stats(self) -> Steps[Stats]:
         yield from self._members.refresh()
-        return (yield from self._client.count(self._spec.id)).get(self._spec.id, Stats())
+        return (yield from self.client.count(self._spec.id)).get(self._spec.id, Stats())
 
     def report(self) -> None:
         """Tells the shards what this process did; done by itself every second and on `Cache.close`."""
         with self._reporting:  # what another thread is telling has arrived when this returns
-            self._drive(self._reader.report())
+            self.drive(self.reader.report())
 
     def forget(self) -> None:
         """Empties this process's near cache; the group itself is unchanged."""
-        self._reader.near.clear()
+        self.reader.near.clear()
 
     # ------------------------------------------------------------------------------------------- waiting
 
-    def _drive(self, steps: Steps[T]) -> T:
+    def drive(self, steps: Steps[T]) -> T:
+        """Runs an operation, waiting in this thread."""
         return drive(steps, self._waiter.wait)
 
-    async def _adrive(self, steps: Steps[T]) -> T:
+    async def adrive(self, steps: Steps[T]) -> T:
+        """Runs an operation, waiting in this event loop."""
         return await adrive(steps, self._waiter.await_)
 
 

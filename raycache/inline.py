@@ -13,12 +13,13 @@ from dataclasses import replace
 from typing import Any
 
 from raycache.core import futures
+from raycache.core.calls import getter_of
 from raycache.core.codec import Blob, Codec
 from raycache.core.directory import Directory
 from raycache.core.futures import Done, Pending, pending
 from raycache.core.getters import run
 from raycache.core.memory import MAP_FACTOR, Folder, warn_if_slow
-from raycache.core.messages import Failed, GroupSpec, Join, Learn, Outcome, Place, ShardInfo, View
+from raycache.core.messages import Call, Failed, GroupSpec, Join, Learn, Outcome, Place, ShardInfo, View
 from raycache.core.pages import Pages, PagesFull
 from raycache.core.shard import Shard
 from raycache.core.steps import Local, Wait
@@ -80,8 +81,8 @@ class _ThreadLoader:
         self._cache = cache
         self.tick: Callable[[], None] = lambda: None
 
-    def start(self, spec: GroupSpec, keys: list[bytes]) -> _ThreadLoad:
-        return _ThreadLoad(lambda: self._cache.locked(self.tick), lambda: self._cache.load(spec, keys))
+    def start(self, spec: GroupSpec, keys: list[bytes], calls: list[Call]) -> _ThreadLoad:
+        return _ThreadLoad(lambda: self._cache.locked(self.tick), lambda: self._cache.load(spec, keys, calls))
 
     def hold(self, blob: Blob) -> Done:
         return Done((_copied(blob),))
@@ -93,7 +94,7 @@ class InlineNetwork:
     where = "inline"
 
     def __init__(self, name: str, options: CacheOptions, codec: Codec, clock: Callable[[], float]) -> None:
-        self._getters: dict[int, Callable[..., Any]] = {}  # by group id; here they need not be pickled
+        self._getters: dict[tuple[int, bytes], Callable[..., Any]] = {}  # here they need not be pickled
         self._codec, self._clock = codec, clock
         self._lock = threading.RLock()
         self._process = os.getpid()
@@ -145,15 +146,21 @@ class InlineNetwork:
             if self._shards:
                 call()
 
-    def load(self, spec: GroupSpec, keys: list[bytes]) -> tuple[Outcome, Any]:
-        outcome, payload = run(self._getters[spec.id], spec, keys, self._codec)
+    def load(self, spec: GroupSpec, keys: list[bytes], calls: list[Call]) -> tuple[Outcome, Any]:
+        getter = self._getters[spec.id, spec.definition]
+        if calls:
+            getter = getter_of(getter, lambda packed: packed, batch=spec.batch)
+        outcome, payload = run(getter, spec, keys, self._codec, calls=calls)
         return outcome, payload and tuple(map(_copied, payload))
 
     def packed(self, spec: GroupSpec, getter: Callable[..., Any]) -> GroupSpec:
         return replace(spec, getter=b"")
 
     def registered(self, spec: GroupSpec, getter: Callable[..., Any]) -> None:
-        self._getters.setdefault(spec.id, getter)
+        self._getters.setdefault((spec.id, spec.definition), getter)
+
+    def packed_arguments(self, value: Any, function: str) -> Any:
+        return value
 
     ended = False
 
@@ -190,8 +197,8 @@ class InlineNetwork:
         with self._lock:
             return Done(self._directory.handle(message))
 
-    def run(self, spec: GroupSpec, keys: list[bytes]) -> Pending[Any]:
-        return futures.in_thread(lambda: self.load(spec, keys))
+    def run(self, spec: GroupSpec, keys: list[bytes], calls: list[Call]) -> Pending[Any]:
+        return futures.in_thread(lambda: self.load(spec, keys, calls))
 
     def attach(self, view: View) -> Local:
         if not self._memory:

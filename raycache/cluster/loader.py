@@ -8,17 +8,23 @@ import os
 import pickle
 import sys
 import traceback
+from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import cloudpickle
 import ray
 import ray.exceptions
 
-from raycache.core.codec import Blob, Codec
-from raycache.core.getters import INLINE_BYTES, dump_error, run
-from raycache.core.messages import Failed, GroupSpec, Loaded, Outcome, Raised
+from raycache.core.calls import getter_of, packed, unpacked
+from raycache.core.codec import Blob, Codec, decode
+from raycache.core.getters import INLINE_BYTES, Lost, dump_error, run
+from raycache.core.messages import Call, Failed, GroupSpec, Loaded, Outcome, Raised
+from raycache.errors import UncacheableValue
 
+#: Getters and definitions of memoized functions that a shard has ready to be sent.
+MOST_SPECS = 1000
 #: What no cached value may hold: it would not live as long as the cache does.
 REFUSED: tuple[type, ...] = (ray.ObjectRef, ray.ObjectRefGenerator)
 
@@ -50,17 +56,17 @@ def _spec(packed: bytes) -> GroupSpec:
     return spec
 
 
-def load_task(packed: bytes, keys: list[bytes]) -> tuple[bytes, tuple[Blob, ...] | None]:
+def load_task(packed: bytes, keys: list[bytes], calls: list[Call]) -> tuple[bytes, tuple[Blob, ...] | None]:
     """The body of loader tasks. Spec and outcome travel as bytes, which Ray hands through as they are.
 
     Measured: Ray's own pickling of both takes longer than all else that a load of one key does here.
     """
-    outcome, payload = load(_spec(packed), keys)
+    outcome, payload = load(_spec(packed), keys, calls)
     return pickle.dumps(outcome, protocol=5), payload
 
 
-def load(spec: GroupSpec, keys: list[bytes]) -> tuple[Outcome, tuple[Blob, ...] | None]:
-    """Runs the group's getter for some keys: the small outcome, and the large values."""
+def load(spec: GroupSpec, keys: list[bytes], calls: list[Call]) -> tuple[Outcome, tuple[Blob, ...] | None]:
+    """Runs the group's getter, or calls of a memoized function, for some keys: the outcome, and the large values."""
     assert spec.getter is not None
     try:
         getter = _getter(spec.getter, spec.environment["paths"])
@@ -69,7 +75,35 @@ def load(spec: GroupSpec, keys: list[bytes]) -> tuple[Outcome, tuple[Blob, ...] 
         error.__notes__ = [note]  # type: ignore[attr-defined]  # add_note, for Python 3.10 as well
         failure = Raised(dump_error(error), f"{traceback.format_exc()}{note}", 0.0)
         return dict.fromkeys(keys, failure), None
-    return run(getter, spec, keys, codec())
+    if calls:
+        getter = getter_of(getter, _unpacked, batch=spec.batch)
+    return run(getter, spec, keys, codec(), calls=calls)
+
+
+def packed_arguments(value: Any, function: str) -> bytes | ray.ObjectRef:
+    """Arguments as they travel: small ones as bytes, large ones through the object store, where they can be read
+    without a copy; and so those that hold ObjectRefs, which only Ray can carry."""
+    try:
+        blob = codec().encode(value)
+        return packed(blob) if blob.size <= INLINE_BYTES else ray.put((blob,))
+    except UncacheableValue as why:
+        try:
+            return ray.put((value,))
+        except Exception:
+            raise UncacheableValue(
+                f"the arguments of {function} cannot travel to the task that should run it: {why.__cause__ or why}. "
+                f"where='caller' runs it in the calling process"
+            ) from why
+
+
+def _unpacked(arguments: bytes | ray.ObjectRef) -> Any:
+    if isinstance(arguments, bytes):
+        return unpacked(arguments)
+    try:
+        (value,) = ray.get(arguments)
+    except (ray.exceptions.ObjectLostError, ray.exceptions.ReferenceCountingAssertionError) as error:
+        raise Lost(str(error)) from error
+    return decode(*value) if isinstance(value, Blob) else value
 
 
 def failed(error: BaseException) -> Failed:
@@ -117,20 +151,30 @@ class TaskLoader:
         self._landed = landed
         # Not retried: a getter that kills its process would run again and again.
         self._task = ray.remote(load_task).options(num_cpus=0, num_returns=2, max_retries=0)
-        self._specs: dict[int, Any] = {}
+        self._specs: OrderedDict[tuple[int, bytes], Any] = OrderedDict()
 
-    def start(self, spec: GroupSpec, keys: list[bytes]) -> _TaskLoad:
-        task, env = self._task, spec.environment["runtime_env"]
-        if env:
-            task = task.options(runtime_env=env)
-        if spec.id not in self._specs:
-            packed = pickle.dumps(spec, protocol=5)
-            # A small getter travels inside the task's description, which is faster than any object.
-            self._specs[spec.id] = packed if len(packed) < INLINE_BYTES // 2 else ray.put(packed)
-        outcome, payload = task.remote(self._specs[spec.id], keys)
+    def start(self, spec: GroupSpec, keys: list[bytes], calls: list[Call]) -> _TaskLoad:
+        options = dict(spec.environment.get("task_options", {}))
+        if env := spec.environment["runtime_env"]:
+            options = {"runtime_env": env, **options}
+        task = self._task.options(**options) if options else self._task
+        outcome, payload = task.remote(self._packed(spec), keys, calls)
         # Unlike a task that depends on the outcome, this is also called when the loader's process has died.
         outcome.future().add_done_callback(lambda _: self._landed())
         return _TaskLoad(outcome, payload, self)
+
+    def _packed(self, spec: GroupSpec) -> Any:
+        """The spec as it travels, made once."""
+        name = spec.id, spec.definition
+        if name not in self._specs:
+            packed = pickle.dumps(replace(spec, about=b""), protocol=5)
+            # A small getter travels inside the task's description, which is faster than any object.
+            self._specs[name] = packed if len(packed) < INLINE_BYTES // 2 else ray.put(packed)
+            if len(self._specs) > MOST_SPECS:
+                self._specs.popitem(last=False)
+        else:
+            self._specs.move_to_end(name)
+        return self._specs[name]
 
     def hold(self, blob: Blob) -> ray.ObjectRef:
         return ray.put((blob,))

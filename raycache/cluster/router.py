@@ -14,12 +14,13 @@ import ray.exceptions
 
 from raycache.cluster import deploy
 from raycache.cluster.directory import NAMESPACE, shard_name
-from raycache.cluster.loader import environment, failed, load
+from raycache.cluster.loader import environment, failed, load, packed_arguments
 from raycache.core import futures
+from raycache.core.calls import dump_function
 from raycache.core.futures import Done, Pending
 from raycache.core.getters import dump
 from raycache.core.memory import warn_if_slow
-from raycache.core.messages import Failed, GroupSpec, View
+from raycache.core.messages import Call, Failed, GroupSpec, View
 from raycache.core.pages import Pages
 from raycache.core.steps import Local, Wait
 from raycache.core.versions import Versions
@@ -79,13 +80,17 @@ class RayNetwork:
             ) from error
 
     def packed(self, spec: GroupSpec, getter: Callable[..., Any]) -> GroupSpec:
-        return replace(spec, getter=dump(getter, spec.getter_name), environment=environment())
+        dumped = dump_function(getter, spec.getter_name) if spec.definition else dump(getter, spec.getter_name)
+        return replace(spec, getter=dumped, environment={**environment(), **spec.environment})
 
     def registered(self, spec: GroupSpec, getter: Callable[..., Any]) -> None:
         """It travels in the spec."""
 
-    def run(self, spec: GroupSpec, keys: list[bytes]) -> Pending[Any]:
-        return futures.in_thread(lambda: load(spec, keys))
+    def packed_arguments(self, value: Any, function: str) -> bytes | ray.ObjectRef:
+        return packed_arguments(value, function)
+
+    def run(self, spec: GroupSpec, keys: list[bytes], calls: list[Call]) -> Pending[Any]:
+        return futures.in_thread(lambda: load(spec, keys, calls))
 
     def attach(self, view: View) -> Local:
         here = {id: place.folder for id, place in view.places.items() if place.node == self._node}

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from raycache.core.codec import Blob
-from raycache.core.fetch import Fetch, Result
+from raycache.core.fetch import Calls, Claimed, Fetch, Result
 from raycache.core.members import PATIENCE_S, Members
 from raycache.core.messages import (
     Ack,
@@ -17,13 +17,17 @@ from raycache.core.messages import (
     Define,
     Delete,
     Describe,
+    Explain,
+    Explained,
     Failed,
+    Filled,
     Get,
     GetView,
     GroupSpec,
     Keys,
     Moved,
     NoSuchGroup,
+    Renew,
     Report,
     Set,
     ShardInfo,
@@ -57,15 +61,44 @@ class Client:
         load: bool = True,
         fresh: bool = False,
         tiers: dict[bytes, str] | None = None,
+        calls: Calls | None = None,
+        filling: bool = False,
     ) -> Steps[dict[bytes, Result]]:
         """What there is for each key, from the shards, loading what is missing.
 
         `tiers` is filled with the name of the counter of Stats that each key belongs to. Raises LoadTimeout when the
-        timeout is over; what went wrong with single keys is among the results.
+        timeout is over; what went wrong with single keys is among the results. `calls`: of a memoized function.
         """
         self.members.check_open()
-        get = Fetch(self.members, spec, timeout_s, load, {} if tiers is None else tiers)
-        return (yield from get.run(list(keys), fresh))
+        get = Fetch(self.members, spec, timeout_s, load, {} if tiers is None else tiers, calls)
+        return (yield from get.run(list(keys), fresh, filling=filling))
+
+    def fill(self, spec: GroupSpec, claimed: Claimed, filled: Filled) -> Steps[bool]:
+        """Brings what was computed under a token; whether it was stored. A shard that is gone keeps nothing."""
+        if claimed.shard is None:
+            return False
+        for _ in range(2):
+            (answer,) = yield Wait([self._network.ask(claimed.shard, filled)], PATIENCE_S)
+            if not isinstance(answer, NoSuchGroup):
+                return isinstance(answer, Ack) and answer.done > 0
+            yield from self.members.define(spec, claimed.shard, answer)
+        return False
+
+    def renew(self, tokens: Iterable[tuple[bytes, Claimed]]) -> None:
+        """Tells the shards that keys are still being computed. Waits for nothing."""
+        by_shard: dict[str, list[tuple[bytes, int]]] = {}
+        for key, claimed in tokens:
+            if claimed.shard is not None:
+                by_shard.setdefault(claimed.shard, []).append((key, claimed.token))
+        for shard, some in by_shard.items():
+            self._network.ask(shard, Renew(tuple(some)))
+
+    def explain(self, ask: Explain) -> Steps[list[Explained]]:
+        """What every shard that answers knows of a call, the owner's word first."""
+        owner = self.members.ring.owner(ask.key)
+        shards = sorted(self.members.ring.members, key=lambda shard: shard != owner)
+        answers = yield Wait([self._network.ask(shard, ask) for shard in shards], PATIENCE_S)
+        return [answer for answer in answers if isinstance(answer, Explained)]
 
     # ------------------------------------------------------------------------------------- invalidation
 
@@ -111,6 +144,10 @@ class Client:
             return {shard: [Define(spec)] for shard in ring.members}
 
         return (yield from self._rounds(spec, first, None))
+
+    def resize(self, spec: GroupSpec) -> Steps[None]:
+        """Tells the shards of another capacity; who does not answer goes on with the one that it has."""
+        yield Wait([self._network.ask(id, Define(spec, resize=True)) for id in self.members.ring.members], PATIENCE_S)
 
     def refreshed(self, spec: GroupSpec, keys: Sequence[bytes]) -> Steps[None]:
         """After new loads of keys: ends what anybody has of the old values beside their owners."""

@@ -71,7 +71,9 @@ class Directory:
 
     def _register(self, ask: Register) -> GroupSpec | Refused:
         known = self._groups.get(ask.spec.name)
-        if known is not None and not ask.replace:
+        if known is not None and ask.spec.pool and known.pool == ask.spec.pool:
+            return self._resize(known, ask.spec)
+        if known is not None and not ask.replace and not ask.spec.pool:
             different = _differences(ask.spec, known)
             if not different:
                 return known
@@ -80,20 +82,41 @@ class Directory:
                 f"the group {known.name!r} is registered already, and differs: {'; '.join(different)}. Use another "
                 f"name, the same definition, or replace=True to put this one in its place and drop its entries",
             )
-        taken = {g.name: g.options.capacity_bytes for g in self._groups.values() if g.name != ask.spec.name}
-        wanted, capacity = ask.spec.options.capacity_bytes, self.options.capacity_bytes
-        if wanted > capacity - sum(taken.values()):
-            others = ", ".join(f"{name} {size:,}" for name, size in sorted(taken.items())) or "none"
-            return Refused(
-                "CapacityError",
-                f"the group {ask.spec.name!r} asks for {wanted:,} bytes per shard, and of a shard's {capacity:,} bytes "
-                f"{capacity - sum(taken.values()):,} are left (other groups: {others}). Give it a smaller capacity=, "
-                f"or the cache a larger one: raycache.connect(capacity=...) when it is first made",
-            )
+        if (refused := self._refused(ask.spec)) is not None:
+            return refused
         self._last_group += 1
         self.changes += 1
-        self._groups[ask.spec.name] = spec = replace(ask.spec, id=self._last_group)
+        options = next((g.options for g in self._groups.values() if g.pool and g.pool == ask.spec.pool), None)
+        self._groups[ask.spec.name] = spec = replace(ask.spec, id=self._last_group, options=options or ask.spec.options)
         return spec
+
+    def _resize(self, known: GroupSpec, new: GroupSpec) -> GroupSpec | Refused:
+        """A memoized function that is here already; its last definition says how large its own pool is."""
+        if known.options.capacity_bytes == new.options.capacity_bytes or known.pool != known.name:
+            return known
+        if (refused := self._refused(new)) is not None:
+            return refused
+        self.changes += 1
+        self._groups[known.name] = resized = replace(known, options=new.options)
+        return resized
+
+    def _refused(self, spec: GroupSpec) -> Refused | None:
+        """Word that a group does not fit, with the numbers. A pool counts once, however many share it."""
+        others = [group for group in self._groups.values() if group.name != spec.name]
+        taken = {group.pool or group.name: group.options.capacity_bytes for group in others}
+        if spec.pool in taken:
+            return None
+        wanted, capacity = spec.options.capacity_bytes, self.options.capacity_bytes
+        left = capacity - sum(taken.values())
+        if wanted <= left:
+            return None
+        listed = ", ".join(f"{name} {size:,}" for name, size in sorted(taken.items())) or "none"
+        return Refused(
+            "CapacityError",
+            f"the group {spec.name!r} asks for {wanted:,} bytes per shard, and of a shard's {capacity:,} bytes "
+            f"{left:,} are left (other groups: {listed}). Give it a smaller capacity=, or the cache a larger one: "
+            f"raycache.connect(capacity=...) when it is first made",
+        )
 
 
 def _differences(new: GroupSpec, known: GroupSpec) -> list[str]:

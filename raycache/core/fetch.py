@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from raycache.core import keys as core_keys
@@ -14,7 +15,9 @@ from raycache.core.messages import (
     PREFIX_BYTES,
     Absent,
     Answers,
+    Call,
     Failed,
+    Filling,
     Future,
     Get,
     GroupSpec,
@@ -23,9 +26,11 @@ from raycache.core.messages import (
     Loaded,
     Moved,
     NoSuchGroup,
+    Orphaned,
     Outcome,
     Raised,
     Suspect,
+    Token,
 )
 from raycache.core.steps import Steps, Wait
 from raycache.errors import LoaderDied, LoadTimeout
@@ -50,7 +55,22 @@ class NotThere(NamedTuple):
     expires: float = 0.0  # until when that may be remembered
 
 
-Result = Found | NotThere | BaseException
+class Claimed(NamedTuple):
+    """The caller is the one to compute the key: a token of this shard. Without a shard nothing will be kept."""
+
+    shard: str | None
+    token: int
+
+
+Result = Found | NotThere | Claimed | Filling | BaseException
+
+
+class Calls(NamedTuple):
+    """How the keys of a memoized function are computed: by calls that loads make, or, without any, by the caller."""
+
+    definition: bytes
+    spec: Callable[[], GroupSpec]  # the definition itself, for a shard that does not know it
+    calls: Mapping[bytes, Call] | None
 
 
 def found(stored: bytes, offset: float) -> Found | NotThere:
@@ -74,9 +94,15 @@ class Fetch:
     """One fetch of some keys, as it goes on."""
 
     def __init__(
-        self, members: Members, spec: GroupSpec, timeout_s: float | None, load: bool, tiers: dict[bytes, str]
+        self,
+        members: Members,
+        spec: GroupSpec,
+        timeout_s: float | None,
+        load: bool,
+        tiers: dict[bytes, str],
+        calls: Calls | None,
     ) -> None:
-        self._members, self._spec, self._load, self._tiers = members, spec, load, tiers
+        self._members, self._spec, self._load, self._tiers, self._calls = members, spec, load, tiers, calls
         self._network, self._clock = members.network, members.clock
         self._began = self._clock()
         self._timeout_s = timeout_s
@@ -85,9 +111,11 @@ class Fetch:
         self._todo: list[bytes] = []  # to ask the shards for
         self._afresh: list[bytes] = []  # the same, but what they have will not do
         self._flights: list[_Flight] = []
-        self._waited = False
+        self._waited = self._filling = False
 
-    def run(self, keys: list[bytes], fresh: bool) -> Steps[dict[bytes, Result]]:
+    def run(self, keys: list[bytes], fresh: bool, *, filling: bool = False) -> Steps[dict[bytes, Result]]:
+        """`filling`: an earlier fetch was told that somebody else computes them."""
+        self._filling = filling
         self._keys = keys
         if fresh:
             self._afresh = keys
@@ -141,14 +169,15 @@ class Fetch:
             answers = yield Wait(futures, PATIENCE_S if left_s is None else min(left_s, PATIENCE_S))
             for (shard, _, some), answer in zip(asked, answers, strict=True):
                 if isinstance(answer, Answers):
-                    yield from self._take(some, answer)
+                    yield from self._take(some, answer, shard)
                     continue
                 keys += some
                 if isinstance(answer, Moved):
                     moves += 1
                     yield from self._members.refresh()
                 elif isinstance(answer, NoSuchGroup):
-                    yield from self._members.define(self._spec, shard, answer)
+                    spec = self._spec if self._calls is None else self._calls.spec()
+                    yield from self._members.define(spec, shard, answer)
                 else:
                     self._left_s()  # the caller's patience may have been the shorter one
                     self._members.suspect(shard)
@@ -156,9 +185,15 @@ class Fetch:
 
     def _message(self, keys: list[bytes], fresh: bool, standin: bool, again: bool) -> Get:
         epoch, nested = self._members.ring.epoch, loading.get()
-        return Get(self._spec.id, tuple(keys), epoch, self._load, fresh, standin, again, nested)
+        ask = Get(self._spec.id, tuple(keys), epoch, self._load, fresh, standin, again, nested)
+        if self._calls is None or not self._load:
+            return ask
+        definition, _, calls = self._calls
+        if calls is None:
+            return replace(ask, definition=definition, fill=True, again=self._filling or again)
+        return replace(ask, definition=definition, calls=tuple(calls[key] for key in keys))
 
-    def _take(self, keys: list[bytes], answers: Answers) -> Steps[None]:
+    def _take(self, keys: list[bytes], answers: Answers, shard: str) -> Steps[None]:
         flights: dict[int, _Flight] = {}
         now = self._clock()
         for key, item in zip(keys, answers.items, strict=True):
@@ -171,6 +206,14 @@ class Fetch:
                 flight.keys.append(key)
             elif isinstance(item, Large):
                 yield from self._take_large(key, item, answers.now)
+            elif isinstance(item, Token):
+                self._tiers.setdefault(key, "loads_started")
+                self._results[key] = Claimed(shard, item.number)
+            elif isinstance(item, Filling):
+                self._tiers.setdefault(key, "loads_joined")
+                self._results[key] = item
+            elif isinstance(item, (Absent, Raised)):  # how the computation ended that the asker waited for
+                self._results[key] = self._loaded(item, None)
             else:
                 self._tiers.setdefault(key, "misses")
                 self._results[key] = NotThere("")
@@ -222,7 +265,7 @@ class Fetch:
             result = outcome.get(key) if flight.future.has_key else None
             if isinstance(result, Loaded) and isinstance(result.data, int) and payload is None:
                 payload = yield from self._await(flight.future.payload)
-            if result is None or isinstance(payload, Failed):
+            if result is None or isinstance(result, Orphaned) or isinstance(payload, Failed):
                 self._todo.append(key)
             else:
                 self._results[key] = self._loaded(result, payload)
@@ -246,7 +289,9 @@ class Fetch:
                     f"({failed.reason}); the next get loads anew"
                 )
 
-    def _loaded(self, result: Loaded | Absent | Raised, payload: Any) -> Result:
+    def _loaded(self, result: Loaded | Absent | Raised | Orphaned, payload: Any) -> Result:
+        if isinstance(result, Orphaned):
+            return LoaderDied("the arguments are gone")  # they are this process's own: it ends
         if isinstance(result, Raised):
             return raised(result)
         expires = record.NEVER if result.ttl_s is None else self._began + result.ttl_s
@@ -265,19 +310,27 @@ class Fetch:
         yield from self._members.refresh()
         if any(self._members.target(key)[0] is not None for key in keys):
             return keys
-        if self._spec.getter is None or not self._load:
-            for key in keys:
-                self._results[key] = NotThere("no shard can be reached")
-                self._tiers[key] = "unavailable"
-            return []
+        spec = self._spec if self._calls is None else self._calls.spec()
+        calls = None if self._calls is None else self._calls.calls
+        by_caller = self._calls is not None and calls is None
+        if not self._load or (spec.getter is None and not by_caller):
+            self._results |= dict.fromkeys(keys, NotThere("no shard can be reached"))
+        elif by_caller:
+            self._results |= dict.fromkeys(keys, Claimed(None, 0))
+        else:
+            yield from self._run_here(spec, keys, calls)
+        self._tiers |= dict.fromkeys(keys, "unavailable")
+        return []
+
+    def _run_here(self, spec: GroupSpec, keys: list[bytes], calls: Mapping[bytes, Call] | None) -> Steps[None]:
         open_keys = list(keys)
         while open_keys:
-            result = yield from self._await(self._network.run(self._spec, open_keys))
+            # A batch is one call; what it is made of need not be told apart here.
+            some = open_keys if calls is None or not spec.batch else open_keys[:1]
+            work = [] if calls is None else [calls[key] for key in some]
+            result = yield from self._await(self._network.run(spec, some, work))
             if isinstance(result, Failed):
                 raise LoaderDied(f"the getter of the group {self._spec.name!r} did not end: {result.reason}")
             outcome, payload = result
-            for key, each in outcome.items():
-                self._results[key] = self._loaded(each, payload)
-                self._tiers[key] = "unavailable"
+            self._results |= {key: self._loaded(each, payload) for key, each in outcome.items()}
             open_keys = [key for key in open_keys if key not in outcome]
-        return []

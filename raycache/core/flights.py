@@ -14,10 +14,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Protocol
 
 from raycache.core.getters import BUDGET_S
-from raycache.core.messages import Failed, Future, GroupSpec, InFlight, Outcome, group_of
+from raycache.core.messages import Call, Failed, Future, GroupSpec, InFlight, Orphaned, Outcome, group_of
+
+#: Flights that may go in one chunk: the group, the definition of a memoized function, what a batch of it shares.
+Lane = tuple[int, bytes, bytes]
 
 #: Keys in one chunk of a getter that takes one key, at most.
 CHUNK_KEYS = 1000
@@ -29,6 +33,8 @@ ASK_AGAIN_S = 2 * BUDGET_S
 #: How long the end of such a load is kept for those who will ask again. Values are in the store; this is for what is
 #: not stored, so that a NotFound or an exception costs one run of the getter, too.
 KEPT_S = 10 * ASK_AGAIN_S
+#: Of how many groups and definitions it is known what a key took lately.
+MOST_COSTS = 1000
 
 
 class Load(Protocol):
@@ -57,9 +63,14 @@ class Flight:
     key: bytes
     spec: GroupSpec
     standin: bool
+    call: Call | None = None  # of a memoized function
     alone: bool = False  # goes in a chunk of its own: its chunk failed, and perhaps because of it
     awaited: bool = False  # somebody was told to wait for another chunk, and will ask again for this key
     chunk: Chunk | None = None  # None: it waits
+
+    @property
+    def lane(self) -> Lane:
+        return self.spec.id, self.spec.definition, b"" if self.call is None else self.call.frame
 
 
 @dataclass(slots=True, eq=False)
@@ -74,11 +85,13 @@ class Chunk:
 class Flights:
     """The table, the queue and the running chunks. `start` submits the loader task for some keys of a group."""
 
-    def __init__(self, start: Callable[[GroupSpec, list[bytes]], Load], clock: Callable[[], float], limit: int) -> None:
+    def __init__(
+        self, start: Callable[[GroupSpec, list[bytes], list[Call]], Load], clock: Callable[[], float], limit: int
+    ) -> None:
         self._start, self._clock, self._limit = start, clock, limit
         self._table: dict[bytes, Flight] = {}
-        self._waiting: OrderedDict[int, dict[bytes, Flight]] = OrderedDict()  # by group, the groups in turn
-        self._cost_s: dict[int, float] = {}  # what a key took lately, by group
+        self._waiting: OrderedDict[Lane, dict[bytes, Flight]] = OrderedDict()  # the lanes in turn
+        self._cost_s: OrderedDict[tuple[int, bytes], float] = OrderedDict()  # what a key took lately
         self._ended: dict[bytes, tuple[float, InFlight]] = {}  # how awaited flights ended, for those who ask again
         self.running: list[Chunk] = []
 
@@ -98,15 +111,15 @@ class Flights:
         """Whether there are flights that no task has taken yet."""
         return any(self._waiting.values())
 
-    def add(self, spec: GroupSpec, key: bytes, standin: bool) -> None:
+    def add(self, spec: GroupSpec, key: bytes, standin: bool, call: Call | None = None) -> None:
         """A new flight for the key, in place of one that is there; `dispatch` sends it off."""
-        self._ended.pop(key, None)
-        self._table[key] = flight = Flight(key, spec, standin)
+        self.take_out([key])
+        self._table[key] = flight = Flight(key, spec, standin, call)
         self._wait(flight)
 
     def _wait(self, flight: Flight) -> None:
         flight.chunk = None
-        queue = self._waiting.setdefault(flight.spec.id, {})
+        queue = self._waiting.setdefault(flight.lane, {})
         queue.pop(flight.key, None)
         queue[flight.key] = flight
 
@@ -116,7 +129,7 @@ class Flights:
             self._ended.pop(key, None)
             flight = self._table.pop(key, None)
             if flight is not None and flight.chunk is None:
-                self._waiting[flight.spec.id].pop(key)
+                self._waiting[flight.lane].pop(key)
 
     def take_out_group(self, group: int) -> None:
         keys = [key for key, flight in self._table.items() if flight.spec.id == group]
@@ -130,7 +143,8 @@ class Flights:
     def _launch(self, flights: list[Flight]) -> None:
         spec = flights[0].spec
         try:
-            load = self._start(spec, [flight.key for flight in flights])
+            calls = [flight.call for flight in flights if flight.call is not None]
+            load = self._start(spec, [flight.key for flight in flights], calls)
         except BaseException:
             for flight in flights:  # whoever asks next tries again
                 self._table.pop(flight.key, None)
@@ -147,20 +161,21 @@ class Flights:
         chunk, everybody would wait for ever. So these tasks come on top of the limit, at most as many again for one
         question; and a key of another chunk, which may be the asker's own, gets a new flight.
         """
-        chunks = {key: self._table[key].chunk for key in keys}
-        open_keys = [key for key, chunk in chunks.items() if chunk is None or len(chunk.flights) > 1]
-        size = spec.options.batch_size if spec.batch else -(-len(open_keys) // self._limit)
-        for at in range(0, len(open_keys), size):
-            some = open_keys[at : at + size]
-            self.take_out(some)
-            flights = [Flight(key, spec, standin) for key in some]
-            self._table.update(zip(some, flights, strict=True))
-            self._launch(flights)
+        there = (self._table[key] for key in dict.fromkeys(keys))
+        old = sorted((f for f in there if f.chunk is None or len(f.chunk.flights) > 1), key=lambda flight: flight.lane)
+        for _, group in groupby(old, key=lambda flight: flight.lane):
+            flights = [Flight(flight.key, spec, standin, flight.call) for flight in group]
+            size = spec.options.batch_size if spec.batch else -(-len(flights) // self._limit)
+            for at in range(0, len(flights), size):
+                some = flights[at : at + size]
+                self.take_out([flight.key for flight in some])
+                self._table.update((flight.key, flight) for flight in some)
+                self._launch(some)
 
     def _next(self) -> list[Flight]:
-        """The flights of the next chunk: a fair share of what waits in the group whose turn it is."""
+        """The flights of the next chunk: a fair share of what waits in the lane whose turn it is."""
         while self._waiting:
-            group, queue = self._waiting.popitem(last=False)
+            lane, queue = self._waiting.popitem(last=False)
             if not queue:
                 continue
             first = next(iter(queue.values()))
@@ -172,7 +187,7 @@ class Flights:
             for flight in chosen:
                 del queue[flight.key]
             if queue:
-                self._waiting[group] = queue
+                self._waiting[lane] = queue
             return chosen
         return []
 
@@ -181,7 +196,7 @@ class Flights:
         if spec.batch:
             return spec.options.batch_size  # as few calls as it allows
         share = -(-waiting // (self._limit - len(self.running)))
-        quick = round(CHUNK_S / max(self._cost_s.get(spec.id, CHUNK_S), CHUNK_S / CHUNK_KEYS))
+        quick = round(CHUNK_S / max(self._cost_s.get((spec.id, spec.definition), CHUNK_S), CHUNK_S / CHUNK_KEYS))
         return min(max(share, quick), CHUNK_KEYS)
 
     def futures(self, keys: Iterable[bytes], started: Container[bytes]) -> list[InFlight]:
@@ -225,17 +240,23 @@ class Flights:
     def finish(self, chunk: Chunk, outcome: Outcome) -> list[Flight]:
         """After a chunk that brought something: the flights of its keys that are still wanted. Others wait again."""
         done = set(outcome)
-        group = chunk.flights[0].spec.id
-        cost_s = sum(result.cost_s for result in outcome.values()) / max(len(outcome), 1)
-        self._cost_s[group] = (cost_s + self._cost_s.get(group, cost_s)) / 2
+        self._learn_cost(chunk.flights[0].spec, outcome)
         wanted = [flight for flight in chunk.flights if self._table.get(flight.key) is flight]
         for flight in wanted:
             if flight.key in done:
-                self._end(flight)
+                # Whoever asks again for an orphan brings its arguments anew.
+                self._end(flight, kept=not isinstance(outcome[flight.key], Orphaned))
             else:
                 self._wait(flight)
         self._let_go(chunk)
         return [flight for flight in wanted if flight.key in done]
+
+    def _learn_cost(self, spec: GroupSpec, outcome: Outcome) -> None:
+        cost_s = sum(result.cost_s for result in outcome.values()) / max(len(outcome), 1)
+        name = spec.id, spec.definition
+        self._cost_s[name] = (cost_s + self._cost_s.pop(name, cost_s)) / 2
+        if len(self._cost_s) > MOST_COSTS:
+            self._cost_s.popitem(last=False)
 
     def _let_go(self, chunk: Chunk) -> None:
         """A chunk that is over and its flights know each other no more: its large values must not wait for the
@@ -243,9 +264,9 @@ class Flights:
         for flight in chunk.flights:
             flight.chunk = None
 
-    def _end(self, flight: Flight) -> None:
+    def _end(self, flight: Flight, kept: bool = True) -> None:
         del self._table[flight.key]
-        if flight.awaited:
+        if flight.awaited and kept:
             now = self._clock()
             self._ended[flight.key] = now + KEPT_S, self._future(flight.chunk, False, now)
 

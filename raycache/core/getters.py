@@ -17,7 +17,7 @@ import random
 import time
 import traceback
 import types
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ import cloudpickle
 
 from raycache.core import keys as core_keys
 from raycache.core.codec import Blob, Codec
-from raycache.core.messages import PREFIX_BYTES, Absent, GroupSpec, Loaded, Outcome, Raised
+from raycache.core.messages import PREFIX_BYTES, Absent, Call, GroupSpec, Loaded, Orphaned, Outcome, Raised
 from raycache.errors import GetterFailed, NotFound, UnpicklableGetter
 from raycache.options import GroupOptions, parse_seconds
 
@@ -34,6 +34,9 @@ from raycache.options import GroupOptions, parse_seconds
 INLINE_BYTES = 100 * 1024
 #: Whether this is a getter at work. What it asks the cache for must not wait for its own task to be over.
 loading: contextvars.ContextVar[bool] = contextvars.ContextVar("loading", default=False)
+#: The full keys that are being computed here. A function that calls itself with the same arguments must not wait for
+#: its own end.
+computing: contextvars.ContextVar[frozenset[bytes]] = contextvars.ContextVar("computing", default=frozenset())
 #: How long a load goes on to start keys.
 BUDGET_S = 0.1
 #: Stands for a key that a mapping from a batch getter does not have.
@@ -106,21 +109,28 @@ def _const(const: Any) -> str:
     return f"tuple{[_const(each) for each in const]}" if isinstance(const, tuple) else repr(const)
 
 
+class Lost(Exception):
+    """Raised by a getter: what it needs is gone with the process that asked; others who want the key bring theirs."""
+
+
 def run(
     getter: Callable[..., Any],
     spec: GroupSpec,
     keys: Sequence[bytes],
     codec: Codec,
     clock: Callable[[], float] = time.perf_counter,
+    calls: Sequence[Call] = (),
 ) -> tuple[Outcome, tuple[Blob, ...] | None]:
     """Loads full keys: the outcome, and the large values if there are any.
 
+    A getter takes the user's key; that of a memoized function (see `calls.getter_of`) the call for the key.
+
     Never raises for what a getter does; its exceptions are part of the outcome.
     """
-    token = loading.set(True)
+    token, of_keys = loading.set(True), computing.set(frozenset(keys if len(keys) == 1 else ()))
     try:
         work = _Load(spec.options, codec, clock)
-        named = {key: core_keys.decode(key[PREFIX_BYTES:]) for key in keys}
+        named: dict[bytes, Any] = dict(zip(keys, calls, strict=True)) if calls else decoded(keys)
         if spec.batch:
             work.batch(getter, named)
         elif inspect.iscoroutinefunction(getter) or inspect.iscoroutinefunction(type(getter).__call__):
@@ -129,7 +139,13 @@ def run(
             work.one_by_one(getter, named)
     finally:
         loading.reset(token)
+        computing.reset(of_keys)
     return work.outcome, tuple(work.large) or None
+
+
+def decoded(keys: Iterable[bytes]) -> dict[bytes, Any]:
+    """The user's keys by full keys."""
+    return {key: core_keys.decode(key[PREFIX_BYTES:]) for key in keys}
 
 
 class _Load:
@@ -153,6 +169,7 @@ class _Load:
             if self._over():
                 return
             began = self._clock()
+            computing.set(frozenset((key,)))
             try:
                 value = getter(name)
                 if inspect.isawaitable(value):  # a plain function that returns a coroutine
@@ -233,6 +250,9 @@ class _Load:
         cost_s = (self._clock() - began) / share
         if isinstance(error, NotFound):
             return self._absent(key, str(error), cost_s)
+        if isinstance(error, Lost):
+            self.outcome[key] = Orphaned()
+            return None
         if isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)):
             raise error  # the task is being ended; that is not the getter's answer
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))

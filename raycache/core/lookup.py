@@ -14,12 +14,12 @@ from raycache.core import keys as core_keys
 from raycache.core import record
 from raycache.core.client import Client
 from raycache.core.codec import ABSENT, decode, shareable
-from raycache.core.fetch import Found, NotThere, Result, found
+from raycache.core.fetch import Calls, Claimed, Found, NotThere, Result, found
 from raycache.core.keys import Key
-from raycache.core.messages import GroupSpec, group_prefix
-from raycache.core.near import Near, NearEntry, Voucher, name_of
+from raycache.core.messages import Filling, GroupSpec, group_prefix
+from raycache.core.near import ENTRY_BYTES, Near, NearEntry, Voucher, name_of
 from raycache.core.stats import Stats
-from raycache.core.steps import Steps
+from raycache.core.steps import Steps, Wait
 from raycache.core.versions import slot_of
 from raycache.errors import InvalidKey, NotFound
 
@@ -29,6 +29,8 @@ RAISE: Any = type("_Raise", (), {"__repr__": lambda self: "RAISE"})()
 MISS: Any = type("_Miss", (), {"__repr__": lambda self: "MISS"})()
 #: Keys that were read from pages and are not told yet to their shards; more are not noted.
 NOTES = 10_000
+#: Pauses after which a caller looks again for what another caller computes: they grow from the first to the second.
+LEAST_PAUSE_S, MOST_PAUSE_S = 0.001, 0.05
 
 
 class Reader:
@@ -40,7 +42,7 @@ class Reader:
         self.prefix = group_prefix(spec.id)
         self.near = Near(spec.options.near_bytes)
         self._counts: Counter[str] = Counter()
-        self._page_hits, self._saved_s = 0, 0.0
+        self._page_hits, self._saved_s, self._saved_bytes = 0, 0.0, 0
         self._touched: list[bytes] = []
 
     def full(self, key: Key) -> bytes:
@@ -72,9 +74,22 @@ class Reader:
         if counted:
             self._page_hits += 1
             self._saved_s += cost_s
+            self._saved_bytes += len(stored)
             if len(self._touched) < NOTES:
                 self._touched.append(full)
         return self.keep(name, full, stored, expires, cost_s, len(stored), (lease, slots, slot, version))
+
+    def tier(self, key: Key) -> str | None:
+        """Where a key would be found without any call: "near" or "pages"; None where it takes a shard. Not counted."""
+        full = self.full(key)
+        now, local = self.clock(), self.members.local
+        entry = self.near.entries.get(name_of(key, full))
+        if entry is not None and entry.live(now):
+            return "near"
+        pages = local.pages.get(self.members.ring.owner(full) or "")
+        stored = pages.get(full) if pages is not None and now < local.lease[0] else None
+        there = stored is not None and not record.is_stub(stored) and now < record.header(stored).expires
+        return "pages" if there else None
 
     def keep(
         self, name: Any, full: bytes, result: Any, expires: float, cost_s: float, size: int, voucher: Voucher
@@ -97,32 +112,36 @@ class Reader:
             return decode(tag, (record.body(result),))
         return decode(result.tag, result.parts) if type(result) is Found else result
 
-    def count(self, tier: str, cost_s: float) -> None:
+    def count(self, tier: str, result: Result | None) -> None:
         """A get that was not answered here."""
         self._counts[tier] += 1
-        if tier == "shard_hits":
-            self._saved_s += cost_s
+        if tier == "shard_hits" and isinstance(result, Found):
+            self._saved_s += result.cost_s
+            self._saved_bytes += size_of(result)
 
     def report(self) -> Steps[None]:
         """Tells the shards what was counted, and which keys were hit without their knowing."""
         counts, self._counts = self._counts, Counter()
         counts["page_hits"], self._page_hits = counts["page_hits"] + self._page_hits, 0
         saved_s, self._saved_s = self._saved_s, 0.0
+        saved_bytes, self._saved_bytes = self._saved_bytes, 0
         touched, self._touched = self._touched, []
         for entry, hits in self.near.take_hits():
             counts["near_hits"] += hits
             saved_s += hits * entry.cost_s
+            saved_bytes += hits * (entry.size - ENTRY_BYTES)
             touched.append(entry.key)
         if not any(counts.values()):
             return
         arrived = False
         try:
-            stats = Stats(seconds_saved=saved_s, **counts)
+            stats = Stats(seconds_saved=saved_s, bytes_saved=saved_bytes, **counts)
             arrived = yield from self.client.report(self.spec, stats, dict.fromkeys(touched))
         finally:
             if not arrived:  # told with the next one
                 self._counts.update(counts)
                 self._saved_s += saved_s
+                self._saved_bytes += saved_bytes
 
     def meant(self, key: Key, got: Any, default: Any) -> Any:
         """What a caller gets: a value as it is, for NotThere the default, or an exception."""
@@ -138,6 +157,11 @@ class Reader:
         return got
 
 
+def size_of(found: Found) -> int:
+    """Bytes of an encoded value."""
+    return sum(map(len, found.parts))
+
+
 class _Raise(NamedTuple):
     """In place of a value: what the getter raised, told from an exception that is a value."""
 
@@ -147,7 +171,7 @@ class _Raise(NamedTuple):
 class Lookup:
     """One lookup of some keys. `done` says whether the shards need not be asked."""
 
-    __slots__ = ("_counted", "_got", "_keys", "_missing", "_reader", "done")
+    __slots__ = ("_counted", "_got", "_keys", "_reader", "done", "missing")
 
     def __init__(self, reader: Reader, keys: Iterable[Key], *, counted: bool = True, local: bool = True) -> None:
         """Looks near and into the pages, if `local`; `counted`: as gets."""
@@ -156,32 +180,67 @@ class Lookup:
         self._keys: dict[bytes, Key] = {reader.full(key): key for key in keys}
         here = {full: reader.here(key, counted=counted) for full, key in self._keys.items()} if local else {}
         self._got: dict[bytes, Any] = {full: got for full, got in here.items() if got is not MISS}
-        self._missing = [full for full in self._keys if full not in self._got]
-        self.done = not self._missing
+        #: Full keys that the shards must be asked for.
+        self.missing = [full for full in self._keys if full not in self._got]
+        self.done = not self.missing
 
-    def ask(self, timeout_s: float | None = None, *, load: bool = True, fresh: bool = False) -> Steps[Lookup]:
-        """Asks the shards for what is missing: to load it, only what is there, or to load it anew."""
-        reader, tiers = self._reader, dict[bytes, str]()
+    def ask(
+        self,
+        timeout_s: float | None = None,
+        *,
+        load: bool = True,
+        fresh: bool = False,
+        calls: Calls | None = None,
+    ) -> Steps[Lookup]:
+        """Asks the shards for what is missing: to load it, only what is there, or to load it anew.
+
+        `calls`: how the keys of a memoized function are computed; `claimed` has those that the caller is to compute.
+        """
+        tiers = dict[bytes, str]()
         vouchers = self._vouchers()
         results: dict[bytes, Result] = {}
         try:
-            results = yield from reader.client.get(
-                reader.spec, self._missing, timeout_s=timeout_s, load=load, fresh=fresh, tiers=tiers
-            )
+            results = yield from self._ask(tiers, timeout_s, load, fresh, calls)
         finally:
             if self._counted:
-                for full in self._missing:  # also where the caller's time ran out
-                    cost_s = getattr(results.get(full), "cost_s", 0.0)
-                    reader.count(tiers.get(full, "unavailable"), cost_s)
+                for full in self.missing:  # also where the caller's time ran out
+                    self._reader.count(tiers.get(full, "unavailable"), results.get(full))
         for full, result in results.items():
             self._got[full] = self._land(full, result, vouchers.get(full))
         return self
+
+    def _ask(
+        self, tiers: dict[bytes, str], timeout_s: float | None, load: bool, fresh: bool, calls: Calls | None
+    ) -> Steps[dict[bytes, Result]]:
+        """The results, when nothing is left that another caller computes."""
+        reader, clock = self._reader, self._reader.clock
+        until = None if timeout_s is None else clock() + timeout_s
+        results = yield from reader.client.get(
+            reader.spec, self.missing, timeout_s=timeout_s, load=load, fresh=fresh, tiers=tiers, calls=calls
+        )
+        pause_s = LEAST_PAUSE_S
+        while filling := [full for full, result in results.items() if isinstance(result, Filling)]:
+            yield Wait([], pause_s if until is None else max(min(pause_s, until - clock()), 0.0))
+            pause_s = min(2 * pause_s, MOST_PAUSE_S)
+            for full in filling:  # first where it costs nothing
+                if (got := reader.here(self._keys[full], counted=False)) is not MISS:
+                    self._got[full] = got
+                    del results[full]
+            results |= yield from reader.client.get(
+                reader.spec,
+                [full for full in filling if full in results],
+                timeout_s=None if until is None else max(until - clock(), 0.0),
+                tiers=tiers,
+                calls=calls,
+                filling=True,
+            )
+        return results
 
     def _vouchers(self) -> dict[bytes, Voucher]:
         """The version slots of the missing keys, read before any value; none without a lease after that."""
         local = self._reader.members.local
         slots = local.slots
-        at = {full: slot_of(core_keys.digest(full)) for full in self._missing}
+        at = {full: slot_of(core_keys.digest(full)) for full in self.missing}
         vouchers = {full: (local.lease, slots, slot, slots[slot]) for full, slot in at.items()}
         return vouchers if self._reader.clock() < local.lease[0] else {}
 
@@ -189,13 +248,25 @@ class Lookup:
         """What came from a shard, for this caller; kept near if that may be."""
         if isinstance(result, BaseException):
             return _Raise(result)
+        if isinstance(result, (Claimed, Filling)):
+            return result
         if voucher is None or result.expires <= 0:
             return self._reader.decoded(result)
         size, cost_s = 0, 0.0
         if isinstance(result, Found):
-            size, cost_s = sum(map(len, result.parts)), result.cost_s
+            size, cost_s = size_of(result), result.cost_s
         name = name_of(self._keys[full], full)
         return self._reader.keep(name, full, result, result.expires, cost_s, size, voucher)
+
+    @property
+    def claimed(self) -> dict[bytes, Claimed]:
+        """What the caller is to compute itself."""
+        return {full: got for full, got in self._got.items() if type(got) is Claimed}
+
+    @property
+    def got(self) -> dict[bytes, Any]:
+        """What there is for each full key: a value, NotThere, or what `meant` raises."""
+        return self._got
 
     @property
     def fulls(self) -> list[bytes]:

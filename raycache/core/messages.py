@@ -43,6 +43,18 @@ class GroupSpec:
     getter_code: str = ""  # tells one getter from another, the same in every process
     batch: bool = False  # the getter takes a list of keys
     environment: Mapping[str, Any] = field(default_factory=dict)  # of the process that registered it
+    pool: str = ""  # the groups that share a capacity; without a name the group has one of its own
+    definition: bytes = b""  # of a memoized function: which code and options of it this is
+    about: bytes = b""  # of a definition: what `explain` tells of its code, pickled
+
+
+class Call(NamedTuple):
+    """What a memoized function is called with for one key. Who asks for the key brings it along."""
+
+    arguments: Any  # as the transport has packed them, and alone can unpack; of a batch those that all items share
+    note: bytes = b""  # what `explain` tells of them, pickled
+    item: Any = None  # of a batch: the packed item of its list
+    frame: bytes = b""  # of a batch: tells which items may go in one call
 
 
 # -------------------------------------------------------------------------------------------- from a loader
@@ -74,7 +86,13 @@ class Raised(NamedTuple):
     cost_s: float
 
 
-Outcome = dict[bytes, "Loaded | Absent | Raised"]
+class Orphaned(NamedTuple):
+    """The arguments of a call are gone, with the process that had them: whoever still wants the key brings its own."""
+
+    cost_s: float = 0.0
+
+
+Outcome = dict[bytes, "Loaded | Absent | Raised | Orphaned"]
 """What a load brought, by full key. A key that is not in it was not reached; it is loaded by another task."""
 
 
@@ -101,6 +119,9 @@ class Get:
     standin: bool = False  # asked because the owner cannot be reached
     again: bool = False  # an earlier answer was to wait: how that load ended will do
     nested: bool = False  # asked by a getter at work: a task must not wait for its own end
+    definition: bytes = b""  # of a memoized function
+    calls: tuple[Call, ...] = ()  # of a memoized function: how to compute each of the keys
+    fill: bool = False  # the asker computes what is missing by itself, under a token
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +131,26 @@ class Set:
     group: int
     items: tuple[tuple[bytes, Blob, float | None], ...]  # key, value, ttl
     ring: Ring
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What the holder of a token has computed; stored, and acknowledged with 1, if the token is still current."""
+
+    group: int
+    definition: bytes
+    key: bytes
+    token: int
+    result: Loaded | Absent | Raised | Orphaned
+    blob: Blob | None = None  # a large value
+    note: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """The holder of tokens is still at work. Answered by an Ack with how many of them are current."""
+
+    tokens: tuple[tuple[bytes, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +198,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Define:
-    """A group that the shard does not know yet."""
+    """A group, or a definition of a memoized function, that the shard does not know yet."""
 
     spec: GroupSpec
+    resize: bool = False  # the capacity of its pool has changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +209,15 @@ class Learn:
     """A newer ring."""
 
     ring: Ring
+
+
+@dataclass(frozen=True, slots=True)
+class Explain:
+    """Asks what is known of a key of a memoized function, and of calls that are like it; answered by `Explained`."""
+
+    key: bytes
+    about: bytes  # of the definition, and of the arguments: what other calls are compared with
+    note: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +248,16 @@ class Large:
     value: Future  # a tuple that starts with its Blob
 
 
+class Token(NamedTuple):
+    """The asker is the one to compute the key, as long as it renews this."""
+
+    number: int
+
+
+class Filling(NamedTuple):
+    """Somebody else holds the token of the key: look again after a pause."""
+
+
 class Missing(NamedTuple):
     """Not there, and a load was not asked for, or the group has no getter."""
 
@@ -205,9 +266,32 @@ class Missing(NamedTuple):
 class Answers:
     """One answer for each key asked for; a hit is the record itself."""
 
-    items: list[bytes | Large | InFlight | Missing]
+    items: list[bytes | Large | InFlight | Token | Filling | Absent | Raised | Missing]
     now: float  # the clock by which the records' times are to be read
     epoch: int
+
+
+class Known(NamedTuple):
+    """What a shard remembers of a call, also when its value is gone."""
+
+    about: bytes  # of the definition that it was computed by, pickled
+    note: bytes  # of its arguments, pickled
+    stored: float
+    expires: float
+    cost_s: float
+    size: int
+    fate: str  # "", or why it is not there: "expired", "evicted", "removed", "too large"
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """The key itself, and the call that is most like it."""
+
+    entry: Known | None  # it is there, or was
+    computing: bool  # a load of it is in flight
+    nearest: Known | None
+    differences: int  # between the nearest and what was asked
+    now: float
 
 
 @dataclass(frozen=True, slots=True)

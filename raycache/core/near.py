@@ -33,6 +33,7 @@ class NearEntry:
     """One result, with what vouches for it."""
 
     __slots__ = (
+        "aliases",
         "cost_s",
         "expires",
         "hits",
@@ -60,6 +61,8 @@ class NearEntry:
         self.hits = 0  # since they were last taken
         self.used = False  # hit before that, and not yet passed over
         self.seen = 0  # hits when it was last passed over
+        #: Where else it can be found: it is taken out of these when it goes.
+        self.aliases: list[tuple[dict[Any, Any], Any]] = []
 
     def live(self, now: float) -> bool:
         """Whether it may be used at this time. First the lease, then the slot."""
@@ -100,6 +103,8 @@ class Near:
         entry = self.entries.pop(name, None)
         if entry is not None:
             self._bytes -= entry.size
+            for aliases, alias in entry.aliases:
+                aliases.pop(alias, None)
             if entry.hits:
                 self._gone.append(entry)
 

@@ -7,43 +7,48 @@ answered with the future of its load. Not thread-safe; whoever runs it holds a l
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from raycache.core import keys, record
-from raycache.core.codec import ABSENT, Blob
-from raycache.core.flights import Chunk, Flights, Load
+from raycache.core.codec import Blob
+from raycache.core.fills import Fills
+from raycache.core.flights import Chunk, Flight, Flights, Load
 from raycache.core.getters import INLINE_BYTES, lifetime
 from raycache.core.messages import (
-    Absent,
     Ack,
     Answers,
     Bump,
+    Call,
     Count,
     Define,
     Delete,
     Describe,
+    Explain,
+    Explained,
     Failed,
+    Filled,
     Future,
     Get,
     GroupSpec,
     Keys,
-    Large,
     Learn,
     Loaded,
     Missing,
     Moved,
     NoSuchGroup,
     Outcome,
-    Raised,
+    Renew,
     Report,
     Set,
     ShardInfo,
     group_of,
 )
+from raycache.core.notes import Notes
 from raycache.core.pages import Pages
 from raycache.core.ring import Ring
+from raycache.core.shard_group import ShardGroup, header
 from raycache.core.stats import Stats
 from raycache.core.store import Entry, Store
 from raycache.core.versions import FOREVER, Versions, slot_of
@@ -54,29 +59,16 @@ _log = logging.getLogger(__name__)
 class Loader(Protocol):
     """What a shard asks of whoever runs getters for it."""
 
-    def start(self, spec: GroupSpec, keys: list[bytes]) -> Load:
-        """Submits one loader task, and has `Shard.tick` called when it has ended."""
+    def start(self, spec: GroupSpec, keys: list[bytes], calls: list[Call]) -> Load:
+        """Submits one loader task, and has `Shard.tick` called when it has ended.
+
+        Of a memoized function there is a call for each key; else there are none.
+        """
         ...
 
     def hold(self, blob: Blob) -> Future:
         """Keeps a large value for as long as the result is kept: the future of a tuple that holds it."""
         ...
-
-
-class _Group:
-    """What a shard has of one group."""
-
-    def __init__(self, spec: GroupSpec, pages: Pages) -> None:
-        self.spec = spec
-        self.store = Store(spec.id, spec.options.capacity_bytes, pages)
-        self.reported = Stats()  # by clients
-        self.counts: Counter[str] = Counter()  # of the shard's own doing, by the names of Stats
-
-    def stats(self) -> Stats:
-        store = self.store
-        here: dict[str, Any] = dict(self.counts)
-        here |= {"evictions": store.evictions, "expirations": store.expirations}
-        return self.reported + Stats(entries=len(store), bytes=store.bytes, **here)
 
 
 class Shard:
@@ -95,12 +87,17 @@ class Shard:
         self.id, self._info = info.id, info
         self._pages, self._versions, self._loader, self._clock = pages, versions, loader, clock
         self._ring = Ring(-1, {})
-        self._groups: dict[int, _Group] = {}
+        self._groups: dict[int, ShardGroup] = {}
+        self._stores: dict[str, Store] = {}  # by pool; a group without one has its own, under its name
         self._newest: dict[str, int] = {}  # id of the newest group of a name
         self._replaced: set[int] = set()
         self._flights = Flights(loader.start, clock, max_loads)
+        self._fills = Fills(clock)
+        self._notes = Notes(self._has, clock)
         self._handlers: dict[type, Callable[[Any], Any]] = {
             Get: self._get,
+            Filled: self._filled,
+            Renew: self._renew,
             Set: self._set,
             Delete: self._delete,
             Bump: self._bump,
@@ -109,6 +106,7 @@ class Shard:
             Report: self._report,
             Define: self._define,
             Learn: self._learn_message,
+            Explain: self._explain,
             Describe: self._describe,
         }
 
@@ -137,15 +135,17 @@ class Shard:
         """Settles loads that have ended, removes what has expired. Called when a load ends and every second."""
         self._settle(list(self._flights.running))
         self._flights.forget_ended()
+        self._fills.forget_overdue()
         now = self._clock()
-        for group in self._groups.values():
-            group.store.expire(now)
+        for store in self._stores.values():
+            store.expire(now)
 
     # ---------------------------------------------------------------------------------------------- gets
 
     def _get(self, ask: Get) -> Answers | Moved | NoSuchGroup:
         group = self._groups.get(ask.group)
-        if group is None:
+        spec = None if group is None else group.definition(ask.definition if ask.load else b"")
+        if group is None or spec is None:
             return NoSuchGroup(ask.group)
         if self._ring.epoch > ask.epoch and not ask.standin and not self._owns(ask.keys):
             return Moved(self._ring.epoch)
@@ -155,8 +155,10 @@ class Shard:
             self._settle(list(self._flights.running) if full else self._flights.chunks_of(ask.keys))
         now = self._clock()
         items: list[Any] = [None if ask.fresh else self._known(group, key, now, ask.again) for key in ask.keys]
-        if ask.load and group.spec.getter is not None:
-            self._load(group.spec, ask, items)
+        if ask.fill:
+            self._claim(ask, items)
+        elif ask.load and spec.getter is not None:
+            self._load(spec, ask, items)
         else:
             if ask.fresh:  # a large value that was lost, and cannot be loaded
                 group.store.remove(ask.keys)
@@ -166,33 +168,53 @@ class Shard:
     def _owns(self, asked: Iterable[bytes]) -> bool:
         return all(self._ring.owner(key) == self.id for key in asked)
 
-    def _known(self, group: _Group, key: bytes, now: float, again: bool) -> Any:
+    def _known(self, group: ShardGroup, key: bytes, now: float, again: bool) -> Any:
         """The answer for a key that needs no new load, if there is one."""
         if again:  # what the asker was told to wait for comes before what lies here: it may be a refresh
             if key in self._flights:
                 return None
-            if (ended := self._flights.ended(key)) is not None:
+            if (ended := self._flights.ended(key) or self._fills.ended(key)) is not None:
                 return ended
-        return self._find(group, key, now)
-
-    def _find(self, group: _Group, key: bytes, now: float) -> bytes | Large | None:
-        stored = group.store.get(key, now)
-        if stored is not None and record.is_stub(stored):
-            return Large(stored, group.store.large(key))
-        return stored
+        return group.find(key, now)
 
     def _load(self, spec: GroupSpec, ask: Get, items: list[Any]) -> None:
         """Puts flights in place of what was not found: new ones, or those that are there."""
         missing = [(place, ask.keys[place]) for place, item in enumerate(items) if item is None]
         started = {key: None for _, key in missing if ask.fresh or key not in self._flights}
+        calls = dict(zip(ask.keys, ask.calls, strict=True)) if ask.calls else {}
         for key in started:
-            self._flights.add(spec, key, ask.standin)
+            self._flights.add(spec, key, ask.standin, calls.get(key))
         if ask.nested:
             self._flights.hurry(spec, [key for _, key in missing], ask.standin)
         self._flights.dispatch()
         futures = self._flights.futures((key for _, key in missing), started)
         for (place, _), future in zip(missing, futures, strict=True):
             items[place] = future
+
+    def _claim(self, ask: Get, items: list[Any]) -> None:
+        """Puts tokens in place of what was not found, or word that somebody else computes it."""
+        for place, (key, item) in enumerate(zip(ask.keys, items, strict=True)):
+            if item is None and key in self._flights and not ask.fresh:
+                (items[place],) = self._flights.futures([key], ())
+            elif item is None:
+                items[place] = self._fills.claim(key, ask.fresh)
+
+    def _filled(self, ask: Filled) -> Ack | Moved | NoSuchGroup:
+        group = self._groups.get(ask.group)
+        spec = None if group is None else group.definition(ask.definition)
+        if group is None or spec is None:
+            return NoSuchGroup(ask.group)
+        current = self._fills.end(ask.key, ask.token, ask.result)
+        group.tally({ask.key: ask.result})
+        if not current or not self._owns([ask.key]):
+            return Ack(self._ring.epoch, 0)
+        blob = ask.blob
+        fates = group.keep({ask.key: ask.result}, lambda _: blob and self._loader.hold(blob), self._clock())
+        self._note(spec, {ask.key: ask.note}, {ask.key: ask.result}, fates)
+        return Ack(self._ring.epoch, 1)
+
+    def _renew(self, ask: Renew) -> Ack:
+        return Ack(self._ring.epoch, sum(self._fills.renew(key, number) for key, number in ask.tokens))
 
     def _settle(self, chunks: list[Chunk]) -> None:
         """Stores what ended loads have brought, and gives their tasks to keys that wait."""
@@ -206,50 +228,46 @@ class Shard:
                 continue
             landed = self._flights.finish(chunk, outcome)
             if group is not None:
-                self._tally(group, outcome)
-                owned = [f.key for f in landed if f.standin or self._ring.owner(f.key) == self.id]
-                try:
-                    self._store(group, {key: outcome[key] for key in owned}, chunk.load)
-                except Exception:  # no room, or a large value is lost: those who wait get it, and it is not kept
-                    _log.exception("raycache: %d loaded values of the group %r are not kept", len(owned), spec.name)
-                    group.counts["unstored"] += len(owned)
+                group.tally(outcome)
+                wanted = [f for f in landed if f.standin or self._ring.owner(f.key) == self.id]
+                self._keep(group, wanted, outcome, chunk.load)
         self._flights.dispatch()
 
-    def _tally(self, group: _Group, outcome: Outcome) -> None:
-        for result in outcome.values():
-            group.counts["loads"] += 1
-            group.counts["loads_failed"] += isinstance(result, Raised)
-            group.counts["not_found"] += isinstance(result, Absent)
-            group.counts["load_seconds"] += result.cost_s  # type: ignore[assignment]  # a Counter of floats, here
-
-    def _store(self, group: _Group, outcome: Outcome, load: Load) -> None:
+    def _keep(self, group: ShardGroup, landed: list[Flight], outcome: Outcome, load: Load) -> None:
+        """Stores what has landed. Whatever goes wrong with that, those who wait for it get it."""
         now = self._clock()
-        entries: dict[bytes, Entry] = {}
-        gone: list[bytes] = []  # what a refresh finds there is no more, or cannot be kept
-        for key, result in outcome.items():
-            if isinstance(result, Loaded):
-                head = self._header(now, result.ttl_s, result.cost_s, result.tag)
-                if isinstance(result.data, bytes):
-                    entries[key] = Entry(record.pack(head, result.data))
-                elif result.size <= group.spec.options.capacity_bytes:
-                    entries[key] = Entry(record.stub(head, result.size), load.large(result.data))
-                else:
-                    group.counts["too_large"] += 1
-                    gone.append(key)
-            elif isinstance(result, Absent) and result.ttl_s:
-                head = self._header(now, result.ttl_s, result.cost_s, ABSENT)
-                entries[key] = Entry(record.pack(head, result.message.encode()))
-            elif isinstance(result, Absent):
-                gone.append(key)
-        for key in [key for key, entry in entries.items() if not group.store.fits(key, entry)]:
-            del entries[key]
-            group.counts["too_large"] += 1
-            gone.append(key)
-        group.counts["removals"] += group.store.remove(gone)
-        group.counts["unstored"] += len(group.store.put(entries))
+        try:
+            fates = group.keep({flight.key: outcome[flight.key] for flight in landed}, load.large, now)
+        except Exception:  # no room, or a large value is lost
+            _log.exception("raycache: %d loaded values of the group %r are not kept", len(landed), group.spec.name)
+            group.counts["unstored"] += len(landed)
+            return
+        for flight in landed:
+            if flight.call is not None:
+                self._note(flight.spec, {flight.key: flight.call.note}, outcome, fates)
 
-    def _header(self, now: float, ttl_s: float | None, cost_s: float, tag: int) -> record.Header:
-        return record.Header(record.NEVER if ttl_s is None else now + ttl_s, now, cost_s, tag)
+    # --------------------------------------------------------------------------------------------- notes
+
+    def _note(
+        self, spec: GroupSpec, notes: Mapping[bytes, bytes], outcome: Outcome, fates: Mapping[bytes, str]
+    ) -> None:
+        """Remembers calls of a memoized function that were computed."""
+        now = self._clock()
+        for key, note in notes.items():
+            result = outcome[key]
+            if isinstance(result, Loaded):
+                expires = record.NEVER if result.ttl_s is None else now + result.ttl_s
+                self._notes.add(key, spec, note, expires, result.cost_s, result.size, fates.get(key, ""))
+
+    def _has(self, key: bytes) -> bool:
+        group = self._groups.get(group_of(key))
+        return group is not None and key in group.store
+
+    def _explain(self, ask: Explain) -> Explained:
+        self.tick()
+        group = self._groups.get(group_of(ask.key))
+        stored = None if group is None else group.store.get(ask.key, self._clock())
+        return self._notes.explain(ask, stored, computing=ask.key in self._flights or ask.key in self._fills)
 
     # ------------------------------------------------------------------------------------- invalidation
 
@@ -262,21 +280,17 @@ class Shard:
         if not self._owns(names):
             return Moved(self._ring.epoch)
         self._flights.take_out(names)
+        self._fills.take_out(names)
         now, options = self._clock(), group.spec.options
         entries = {}
         for key, blob, ttl_s in ask.items:
-            head = self._header(now, lifetime(options.ttl_s if ttl_s is None else ttl_s, options), 0.0, blob.tag)
+            head = header(now, lifetime(options.ttl_s if ttl_s is None else ttl_s, options), 0.0, blob.tag)
             if blob.size > INLINE_BYTES:
                 entries[key] = Entry(record.stub(head, blob.size), self._loader.hold(blob))
             else:
                 tag, data = blob.packed()
                 entries[key] = Entry(record.pack(head._replace(tag=tag), data))
-        unstored = [key for key, entry in entries.items() if not group.store.fits(key, entry)]
-        group.store.remove(unstored)
-        unstored += group.store.put({key: entry for key, entry in entries.items() if key not in unstored})
-        group.counts["sets"] += len(entries) - len(unstored)
-        group.counts["unstored"] += len(unstored)
-        return Ack(self._ring.epoch, len(entries) - len(unstored))
+        return Ack(self._ring.epoch, group.put(entries))
 
     def _delete(self, ask: Delete) -> Ack | NoSuchGroup:
         self._learn(ask.ring)
@@ -287,11 +301,15 @@ class Shard:
         self._settle(list(self._flights.running) if ask.keys is None else self._flights.chunks_of(ask.keys))
         if ask.keys is None:
             self._flights.take_out_group(ask.group)
+            self._fills.take_out_group(ask.group)
+            self._notes.removed_group(ask.group)
         else:
             self._flights.take_out(ask.keys)
+            self._fills.take_out(ask.keys)
+            self._notes.removed(ask.keys)
         if group is None:
             return Ack(self._ring.epoch)
-        removed = group.store.clear() if ask.keys is None else group.store.remove(ask.keys)
+        removed = group.clear() if ask.keys is None else group.store.remove(ask.keys)
         if ask.removal:
             group.counts["removals"] += removed
         return Ack(self._ring.epoch, removed)
@@ -311,13 +329,31 @@ class Shard:
         if newest > spec.id:
             return NoSuchGroup(spec.id, replaced=True)
         if newest < spec.id:
-            self._replaced.add(newest)
-            if newest in self._groups:
-                self._flights.take_out_group(newest)
-                self._groups.pop(newest).store.clear()
+            self._drop_group(newest)
             self._newest[spec.name] = spec.id
-            self._groups[spec.id] = _Group(spec, self._pages)
+            self._groups[spec.id] = ShardGroup(replace(spec, definition=b""), self._store(spec))
+        if ask.resize:
+            self._store(spec).resize(spec.options.capacity_bytes)
+        if spec.definition:
+            self._groups[spec.id].define(spec)
         return Ack(self._ring.epoch)
+
+    def _store(self, spec: GroupSpec) -> Store:
+        """The store of the group's pool."""
+        name = spec.pool or f"group {spec.name}"
+        if name not in self._stores:
+            self._stores[name] = Store(spec.options.capacity_bytes, self._pages)
+        return self._stores[name]
+
+    def _drop_group(self, id: int) -> None:
+        """A group's definition was replaced: nothing of it is left."""
+        self._replaced.add(id)
+        self._flights.take_out_group(id)
+        self._fills.take_out_group(id)
+        self._notes.forget_group(id)
+        if (group := self._groups.pop(id, None)) is not None:
+            group.clear()
+            del group.store.usage[id]
 
     def _learn_message(self, ask: Learn) -> Ack:
         self._learn(ask.ring)
@@ -329,7 +365,7 @@ class Shard:
             return
         self._ring = ring
         for group in self._groups.values():
-            group.store.remove([key for key in group.store.scan() if ring.owner(key) != self.id])
+            group.store.remove([key for key in group.store.scan(group.prefix) if ring.owner(key) != self.id])
 
     # ------------------------------------------------------------------------------------------ questions
 
@@ -354,7 +390,7 @@ class Shard:
 
     def _describe(self, _: Describe) -> ShardInfo:
         self.tick()
-        stores = [group.store for group in self._groups.values()]
+        stores = self._stores.values()
         return ShardInfo(
             id=self.id,
             node=self._info.node,

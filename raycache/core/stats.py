@@ -36,6 +36,7 @@ class Stats:
     bytes: int = 0  # now in the shards: keys, records, large values
     load_seconds: float = 0.0  # spent in getters
     seconds_saved: float = 0.0  # what getters had taken for the values that hits returned
+    bytes_saved: int = 0  # of the encoded values that hits returned
 
     @property
     def gets(self) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from raycache.core.messages import Future, GroupSpec, View
+from raycache.core.messages import Call, Future, GroupSpec, View
 from raycache.core.pages import Pages
 from raycache.core.versions import SLOTS
 
@@ -45,7 +45,7 @@ class Network(Protocol):
 
     def ask_directory(self, message: Any) -> Future: ...
 
-    def run(self, spec: GroupSpec, keys: list[bytes]) -> Future:
+    def run(self, spec: GroupSpec, keys: list[bytes], calls: list[Call]) -> Future:
         """Runs the getter for keys without any shard; brings an outcome and its payload."""
         ...
 

@@ -1,18 +1,23 @@
-"""The entries of one group in one shard: records in the pages, their order in a policy, exact bytes.
+"""The entries of one capacity in one shard: records in the pages, their order in a policy, exact bytes.
+
+A group has a store of its own; memoized functions are groups that share one, their pool.
 
 Invariants: a key is in the policy if and only if it is in the pages; `bytes` is the sum over all entries of key,
-record and large value; it does not exceed the capacity when a call returns, whatever was put.
+record and large value, and the sum over `usage`; it does not exceed the capacity when a call returns, whatever was put.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple
 
 from raycache.core import record
 from raycache.core.eviction import LRU, Policy
-from raycache.core.messages import Future, group_prefix
+from raycache.core.messages import Future, group_of
 from raycache.core.pages import Pages, PagesFull
 
 #: Share of the entries that go at once when shared memory is full before the capacity is reached, and how often.
@@ -31,13 +36,23 @@ def entry_bytes(key: bytes, stored: bytes) -> int:
     return len(key) + record.value_bytes(stored)
 
 
+@dataclass(slots=True)
+class Usage:
+    """What one group has in a store, and what it has lost there."""
+
+    entries: int = 0
+    bytes: int = 0
+    evictions: int = 0
+    expirations: int = 0
+
+
 class Store:
     """Entries by full key. Not thread-safe; the shard's lock guards it."""
 
-    def __init__(self, group: int, capacity_bytes: int, pages: Pages) -> None:
+    def __init__(self, capacity_bytes: int, pages: Pages) -> None:
         self.capacity_bytes = capacity_bytes
-        self.bytes = self.evictions = self.expirations = 0
-        self._prefix = group_prefix(group)
+        self.bytes = 0
+        self.usage: defaultdict[int, Usage] = defaultdict(Usage)  # by group
         self._pages = pages
         self._policy: Policy = LRU()
         self._large: dict[bytes, Future] = {}
@@ -59,8 +74,7 @@ class Store:
         stored = self._pages.get(key)
         assert stored is not None, "an entry of the policy is not in the pages"
         if record.header(stored).expires <= now:
-            self.expirations += 1
-            self.remove([key])
+            self._expire([key])
             return None
         self._policy.touch(key)
         return stored
@@ -107,6 +121,9 @@ class Store:
                 return list(entries)
         self.bytes += size
         for key, entry in entries.items():
+            usage = self.usage[group_of(key)]
+            usage.entries += 1
+            usage.bytes += entry_bytes(key, entry.record)
             self._policy.add(key)
             if entry.large is not None:
                 self._large[key] = entry.large
@@ -133,8 +150,8 @@ class Store:
         while self.bytes > target and len(self._policy):
             victim = self._policy.victim()
             self._forget([victim])
+            self.usage[group_of(victim)].evictions += 1
             victims.append(victim)
-        self.evictions += len(victims)
         return victims
 
     def _forget(self, keys: list[bytes]) -> None:
@@ -144,7 +161,10 @@ class Store:
     def _account_gone(self, gone: dict[bytes, bytes]) -> None:
         for key, stored in gone.items():
             if key in self._policy:
-                self.bytes -= entry_bytes(key, stored)
+                size, usage = entry_bytes(key, stored), self.usage[group_of(key)]
+                self.bytes -= size
+                usage.bytes -= size
+                usage.entries -= 1
                 self._policy.discard(key)
                 self._large.pop(key, None)
 
@@ -156,17 +176,25 @@ class Store:
         self._account_gone(present)
         return len(present)
 
-    def clear(self) -> int:
-        """Removes everything; how many entries there were."""
-        return self.remove(self.scan())
+    def clear(self, prefix: bytes) -> int:
+        """Removes what starts with a prefix; how many entries there were."""
+        return self.remove(self.scan(prefix))
+
+    def resize(self, capacity_bytes: int) -> None:
+        """Another capacity from now on; what no longer fits goes."""
+        self.capacity_bytes = capacity_bytes
+        self._pages.delete(self._evict(self.bytes - capacity_bytes))
 
     def expire(self, now: float) -> None:
         """Removes what is over, whatever its recency."""
         due = []
         while self._expiries and self._expiries[0][0] <= now:
             due.append(heapq.heappop(self._expiries)[1])
-        over = [k for k, stored in self._pages.get_many(due).items() if record.header(stored).expires <= now]
-        self.expirations += self.remove(over)
+        self._expire([k for k, stored in self._pages.get_many(due).items() if record.header(stored).expires <= now])
+
+    def _expire(self, over: Iterable[bytes]) -> None:
+        for group, keys in groupby(sorted(over), group_of):
+            self.usage[group].expirations += self.remove(list(keys))
 
     def _trim_expiries(self) -> None:
         """Makes the heap anew when most of it is about entries that were replaced or are gone."""
@@ -175,6 +203,7 @@ class Store:
             self._expiries = [(expires, key) for key, expires in live if expires != record.NEVER]
             heapq.heapify(self._expiries)
 
-    def scan(self, prefix: bytes | None = None, after: bytes = b"", limit: int | None = None) -> list[bytes]:
-        """Keys of entries, in the order of the pages, from after a key of an earlier scan on; all, by default."""
-        return self._pages.scan(self._prefix if prefix is None else prefix, after, limit)
+    def scan(self, prefix: bytes, after: bytes = b"", limit: int | None = None) -> list[bytes]:
+        """Keys of entries that start with a prefix, in the order of the pages, from after a key of an earlier scan on;
+        all of them, by default."""
+        return self._pages.scan(prefix, after, limit)

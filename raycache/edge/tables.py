@@ -12,7 +12,7 @@ from rich.table import Table
 from raycache.core.messages import ShardInfo
 from raycache.core.stats import Stats
 from raycache.edge.demo import Result
-from raycache.edge.text import duration, size
+from raycache.units import share_text, size_text, time_text
 
 #: Of output that goes into a file or a pipe; rich would cut it off at 80.
 PLAIN_WIDTH = 140
@@ -42,12 +42,12 @@ def shards_table(shards: Iterable[ShardInfo]) -> Table:
         known = [
             str(shard.pid),
             f"{shard.entries:,}",
-            size(shard.bytes),
-            size(shard.capacity_bytes),
-            f"{shard.bytes / shard.capacity_bytes:.1%}",
+            size_text(shard.bytes),
+            size_text(shard.capacity_bytes),
+            share_text(shard.bytes, shard.capacity_bytes),
             str(shard.loads),
             str(shard.epoch),
-            duration(shard.lease_s),
+            time_text(shard.lease_s),
             "[green]reachable[/]",
         ]
         unknown = ["-"] * (len(known) - 1) + ["[red]unreachable[/]"]
@@ -70,13 +70,13 @@ def groups_table(groups: Mapping[str, Stats]) -> Table:
 def _figures(stats: Stats) -> list[str]:
     return [
         f"{stats.entries:,}",
-        size(stats.bytes),
+        size_text(stats.bytes),
         f"{stats.gets:,}",
-        f"{stats.hit_ratio:.1%}" if stats.gets else "-",
+        share_text(stats.hits, stats.gets),
         f"{stats.loads:,}",
         f"{stats.loads_failed:,}",
         f"{stats.evictions:,}",
-        duration(stats.seconds_saved),
+        time_text(stats.seconds_saved),
     ]
 
 
@@ -100,9 +100,9 @@ def _run_table(result: Result) -> Table:
         ("hits: near", f"{stats.near_hits:,}", "in the worker itself"),
         ("hits: pages", f"{stats.page_hits:,}", "read from shared memory of a shard on the worker's node"),
         ("hits: shard", f"{stats.shard_hits:,}", "answered by a shard, mostly of another node"),
-        ("cold pass", duration(result.cold_s), "of the slowest worker"),
-        ("warm pass", duration(result.warm_s), f"of the slowest worker; {faster}"),
-        ("time saved", duration(stats.seconds_saved), f"of parsing, by hits; all loads took {_spent(stats)}"),
+        ("cold pass", time_text(result.cold_s), "of the slowest worker"),
+        ("warm pass", time_text(result.warm_s), f"of the slowest worker; {faster}"),
+        ("time saved", time_text(stats.seconds_saved), f"of parsing, by hits; all loads took {_spent(stats)}"),
     ]
     if stats.unavailable or stats.loads_failed or stats.evictions:
         trouble = f"{stats.loads_failed:,} loads failed, {stats.evictions:,} evictions"
@@ -113,15 +113,14 @@ def _run_table(result: Result) -> Table:
 
 
 def _spent(stats: Stats) -> str:
-    return duration(stats.load_seconds)
+    return time_text(stats.load_seconds)
 
 
 def _balance_table(result: Result) -> Table:
     total = sum(shard.entries for shard in result.shards)
     table = _table("Balance over the shards", ["shard", "entries", "share", "bytes"], left=("shard",))
     for shard in result.shards:
-        share = f"{shard.entries / total:.1%}" if total else "-"
-        table.add_row(shard.id, f"{shard.entries:,}", share, size(shard.bytes))
+        table.add_row(shard.id, f"{shard.entries:,}", share_text(shard.entries, total), size_text(shard.bytes))
     return table
 
 

@@ -1,4 +1,4 @@
-"""Keys from the text of a command line, values to text, and sizes and times as people read them."""
+"""Keys from the text of a command line, and values to text."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from raycache.core.keys import Key
-
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def _from_json(text: str) -> Any:
@@ -64,24 +62,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def size(number: float) -> str:
-    """Bytes as people read them."""
-    unit = 0
-    while number >= 1024 and unit + 1 < len(_UNITS):
-        number, unit = number / 1024, unit + 1
-    return f"{number:,.1f} {_UNITS[unit]}" if unit else f"{number:,.0f} B"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people read them."""
-    if not math.isfinite(seconds):
-        return "∞"
-    if seconds < 1:
-        return f"{seconds * 1e3:.0f} ms"
-    if seconds < 120:
-        return f"{seconds:.2f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

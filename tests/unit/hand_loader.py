@@ -44,7 +44,7 @@ class HandLoader:
     def __init__(self) -> None:
         self.loads: list[HandLoad] = []
 
-    def start(self, spec: GroupSpec, keys: list[bytes]) -> HandLoad:
+    def start(self, spec: GroupSpec, keys: list[bytes], calls: Any = ()) -> HandLoad:
         self.loads.append(HandLoad(spec, keys))
         return self.loads[-1]
 

@@ -232,19 +232,3 @@ def test_status_shows_which_shard_is_away_and_fails(cache, monkeypatch):
 
 def test_numbers_that_json_has_not_become_null():
     assert json.loads(text.to_json({"a": [math.inf, -math.inf, math.nan, 1.5]})) == {"a": [None, None, None, 1.5]}
-
-
-@pytest.mark.parametrize(
-    ("number", "shown"),
-    [(0, "0 B"), (1023, "1,023 B"), (1024, "1.0 KiB"), (1536 << 10, "1.5 MiB"), (3000 << 40, "3,000.0 TiB")],
-)
-def test_sizes_are_shown_in_binary_units(number, shown):
-    assert text.size(number) == shown
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [(0.0123, "12 ms"), (1.5, "1.50 s"), (125, "2 min 5 s"), (7260, "2 h 1 min"), (math.inf, "∞")],
-)
-def test_times_are_shown_in_their_unit(seconds, shown):
-    assert text.duration(seconds) == shown

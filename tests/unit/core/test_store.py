@@ -37,7 +37,7 @@ def pages(tmp_path):
 
 @pytest.fixture
 def store(pages):
-    return Store(GROUP, 1000, pages)
+    return Store(1000, pages)
 
 
 def test_bytes_are_keys_and_values_beside_a_fixed_overhead(store):
@@ -54,7 +54,7 @@ def test_bytes_are_none_when_everything_is_gone(store):
     store.put({key("a"): entry("1"), key("b"): entry("2", expires=5.0), key("c"): large(500)})
     store.expire(5.0)
     store.remove([key("a")])
-    store.clear()
+    store.clear(group_prefix(GROUP))
 
     assert (store.bytes, len(store), list(store)) == (0, 0, [])
 
@@ -83,7 +83,7 @@ def test_of_a_full_store_the_least_recent_entries_go(store):
     store.get(key("a"), 0.0)
     store.put({key("d"): entry(bytes(250))})
 
-    assert (list(store), store.evictions) == ([key("c"), key("a"), key("d")], 1)
+    assert (list(store), store.usage[GROUP].evictions) == ([key("c"), key("a"), key("d")], 1)
 
 
 def test_a_key_that_was_hit_elsewhere_is_recent_too(store):
@@ -102,7 +102,7 @@ def test_replacing_removing_and_expiring_are_no_evictions(store):
     store.remove([key("a")])
     store.expire(5.0)
 
-    assert (store.evictions, store.expirations) == (0, 2)
+    assert (store.usage[GROUP].evictions, store.usage[GROUP].expirations) == (0, 2)
 
 
 def test_an_entry_is_over_exactly_at_its_time(store):
@@ -110,7 +110,7 @@ def test_an_entry_is_over_exactly_at_its_time(store):
 
     assert store.get(key("a"), 4.999) is not None
     assert store.get(key("a"), 5.0) is None
-    assert (len(store), store.expirations, store.bytes) == (0, 1, 0)
+    assert (len(store), store.usage[GROUP].expirations, store.bytes) == (0, 1, 0)
 
 
 def test_what_is_over_goes_whatever_its_recency(store):
@@ -130,7 +130,7 @@ def test_replacing_an_entry_resets_its_expiry(store):
 
     assert sorted(store) == [key("a"), key("b")]
     store.expire(9.0)
-    assert (list(store), store.expirations) == ([key("b")], 1)
+    assert (list(store), store.usage[GROUP].expirations) == ([key("b")], 1)
 
 
 def test_replacing_over_and_over_keeps_the_books_of_expiries_small(store):
@@ -139,11 +139,11 @@ def test_replacing_over_and_over_keeps_the_books_of_expiries_small(store):
     store.put({key("b"): entry("1", expires=1.0)})
     store.expire(1004.0)
 
-    assert (len(store), store.expirations) == (0, 2)
+    assert (len(store), store.usage[GROUP].expirations) == (0, 2)
 
 
 def test_removing_an_absent_key_is_safe(store):
-    assert (store.remove([key("a")]), store.clear(), store.bytes) == (0, 0, 0)
+    assert (store.remove([key("a")]), store.clear(group_prefix(GROUP)), store.bytes) == (0, 0, 0)
 
 
 def test_a_batch_larger_than_the_capacity_leaves_what_fits(store):
@@ -180,7 +180,7 @@ class NoRoom:
 def test_where_memory_has_no_room_the_entry_is_named_and_the_old_value_is_gone(pages):
     """A value that could not be stored must not leave an older one behind."""
     narrow = NoRoom(pages, 100)
-    store = Store(GROUP, 10_000, narrow)
+    store = Store(10_000, narrow)
     store.put({key("a"): entry("old")})
 
     assert store.put({key("a"): entry(bytes(500))}) == [key("a")]
@@ -190,7 +190,7 @@ def test_where_memory_has_no_room_the_entry_is_named_and_the_old_value_is_gone(p
 
 def test_where_memory_has_room_again_entries_are_stored_again(pages):
     narrow = NoRoom(pages, 100)
-    store = Store(GROUP, 10_000, narrow)
+    store = Store(10_000, narrow)
     store.put({key("a"): entry(bytes(500))})
     narrow.room = 1000
 
@@ -202,11 +202,11 @@ def test_where_memory_has_room_again_entries_are_stored_again(pages):
 def test_in_a_full_file_system_old_entries_make_room_for_new_ones(small_file_system, size, count, at_once):
     """Shared memory that is full evicts; it does not end the caching."""
     pages = Pages.create(small_file_system, 64 << 20)
-    store = Store(GROUP, 32 << 20, pages)
+    store = Store(32 << 20, pages)
     batches = [range(first, first + at_once) for first in range(0, count, at_once)]
     unstored = [store.put({key(str(number)): entry(bytes(size)) for number in batch}) for batch in batches]
 
-    assert store.evictions > 0
+    assert store.usage[GROUP].evictions > 0
     assert unstored == [[]] * len(batches)
     assert sorted(store) == sorted(pages.scan(b""))
     assert store.bytes > 1 << 19

@@ -29,7 +29,7 @@ class StoreAndAModel(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.pages = Pages.create(Path(self.folder.name), 4 << 20)
         self.pages.write({OTHER: b"of another group"})
-        self.store = Store(3, CAPACITY, self.pages)
+        self.store = Store(CAPACITY, self.pages)
         self.model: OrderedDict[bytes, Entry] = OrderedDict()
         self.now = 0.0
         self.evictions = self.expirations = self.number = 0
@@ -103,7 +103,7 @@ class StoreAndAModel(RuleBasedStateMachine):
 
     @rule()
     def clear(self):
-        assert self.store.clear() == len(self.model)
+        assert self.store.clear(group_prefix(3)) == len(self.model)
         self.model.clear()
 
     @rule(limit=st.integers(1, 5))
@@ -126,7 +126,7 @@ class StoreAndAModel(RuleBasedStateMachine):
 
     @invariant()
     def every_entry_that_went_is_counted_for_its_reason(self):
-        assert (self.store.evictions, self.store.expirations) == (self.evictions, self.expirations)
+        assert (self.store.usage[3].evictions, self.store.usage[3].expirations) == (self.evictions, self.expirations)
 
 
 def test_a_store_behaves_like_a_model_of_lru_with_expiry():

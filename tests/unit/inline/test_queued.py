@@ -64,7 +64,7 @@ def test_a_near_cache_full_of_hit_entries_takes_new_ones_in_constant_time(inline
         group.get(key)
 
     assert group.stats().near_hits > 0
-    assert len(group._reader.near.entries) <= (64 << 10) // 250
+    assert len(group.reader.near.entries) <= (64 << 10) // 250
 
 
 def test_a_forked_child_that_ends_leaves_its_parents_cache_alone(inline, python):

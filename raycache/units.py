@@ -1,0 +1,56 @@
+"""Bytes, seconds and counts as people read them."""
+
+from __future__ import annotations
+
+import math
+
+_BYTES = ("B", "KiB", "MiB", "GiB", "TiB")
+MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86400
+
+
+def size_text(number: float) -> str:
+    """Bytes: "17 B", "1.2 MiB"."""
+    unit = 0
+    while number >= 1024 and unit + 1 < len(_BYTES):
+        number, unit = number / 1024, unit + 1
+    return f"{number:,.1f} {_BYTES[unit]}" if unit else f"{number:,.0f} B"
+
+
+def time_text(seconds: float) -> str:
+    """Seconds: "350 µs", "12 ms", "3.42 s", "3 min 8 s", "2 h 5 min", "3 d 4 h"."""
+    if not math.isfinite(seconds):
+        return "∞"
+    if round(seconds, 3) < 1:
+        return f"{seconds * 1e6:.0f} µs" if 0 < round(seconds, 6) < 1e-3 else f"{seconds * 1e3:.0f} ms"
+    if seconds < 2 * MINUTE_S:
+        return f"{seconds:.2f} s"
+    whole = round(seconds)
+    if whole < HOUR_S:
+        return f"{whole // MINUTE_S} min {whole % MINUTE_S} s"
+    if whole < 2 * DAY_S:
+        return f"{whole // HOUR_S:,} h {whole % HOUR_S // MINUTE_S} min"
+    return f"{whole // DAY_S:,} d {whole % DAY_S // HOUR_S} h"
+
+
+def ago_text(seconds: float) -> str:
+    """How long ago something was, in whole units: "just now", "12 s ago", "3 min ago", "2 h ago", "3 d ago"."""
+    whole = round(seconds)
+    if whole < 1:
+        return "just now"
+    for unit_s, unit in ((2 * MINUTE_S, "s"), (2 * HOUR_S, "min"), (2 * DAY_S, "h")):
+        if whole < unit_s:
+            return f"{whole // _IN_SECONDS[unit]} {unit} ago"
+    return f"{whole // DAY_S:,} d ago"
+
+
+_IN_SECONDS = {"s": 1, "min": MINUTE_S, "h": HOUR_S}
+
+
+def count_text(number: int) -> str:
+    """A count: "1,790"."""
+    return f"{number:,}"
+
+
+def share_text(part: float, whole: float) -> str:
+    """A part of a whole in percent: "93.4%"; "-" of nothing."""
+    return f"{part / whole:.1%}" if whole else "-"
