@@ -12,7 +12,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("ray", "raycache", "lmdb", "mmh3", "cloudpickle", "redis", "hiredis", "numpy")
+_PACKAGES = (
+    "ray",
+    "raycache",
+    "lmdb",
+    "mmh3",
+    "cloudpickle",
+    "redis",
+    "hiredis",
+    "numpy",
+    "blake3",
+    "joblib",
+    "diskcache",
+)
 
 
 def describe() -> dict[str, Any]:

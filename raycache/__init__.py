@@ -10,6 +10,8 @@ Each shard is a Ray actor that holds an LRU, a ring in every client process rout
 Ray tasks: one load per key in the whole cluster.
 """
 
+from typing import Any
+
 from raycache._version import __version__
 from raycache.cache import Cache, connect
 from raycache.core.fingerprint.registry import register_fingerprint
@@ -27,6 +29,7 @@ from raycache.errors import (
     LoadTimeout,
     NotFound,
     RaycacheError,
+    StaleCode,
     UncacheableValue,
     UnhashableArgument,
     UnknownGroup,
@@ -38,6 +41,7 @@ from raycache.group import Group
 from raycache.memo.explain import Explanation
 from raycache.memo.function import Memoized, memoize
 from raycache.memo.info import CacheInfo
+from raycache.report import Report
 
 __all__ = [
     "Cache",
@@ -56,7 +60,9 @@ __all__ = [
     "Memoized",
     "NotFound",
     "RaycacheError",
+    "Report",
     "ShardInfo",
+    "StaleCode",
     "Stats",
     "UncacheableValue",
     "UnhashableArgument",
@@ -66,6 +72,22 @@ __all__ = [
     "VersionMismatch",
     "__version__",
     "connect",
+    "load_ipython_extension",
     "memoize",
     "register_fingerprint",
+    "unload_ipython_extension",
 ]
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """`%load_ext raycache`: adds `%%raycache`, which keeps the variables of a cell, and `%raycache`, the report."""
+    from raycache.edge import notebook
+
+    notebook.load_ipython_extension(ipython)
+
+
+def unload_ipython_extension(ipython: Any) -> None:
+    """`%unload_ext raycache`."""
+    from raycache.edge import notebook
+
+    notebook.unload_ipython_extension(ipython)

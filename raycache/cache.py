@@ -28,12 +28,16 @@ from raycache.core.messages import (
     Register,
     ShardInfo,
 )
+from raycache.core.shipping import LookedUp
 from raycache.core.stats import Stats
 from raycache.core.steps import Network, Steps, Wait, drive
 from raycache.errors import CacheUnavailable, InvalidOption, UnknownGroup
+from raycache.glance import Glance
 from raycache.group import Group
 from raycache.inline import InlineNetwork
 from raycache.options import CacheOptions, Duration, GroupOptions, Size, group_options, parse_size
+from raycache.panel import Panel
+from raycache.report import MEMO_PREFIX, Report, cache_panel
 
 _UNSET: Any = type("_Unset", (), {"__repr__": lambda self: "not given"})()
 #: The pool of all memoized functions that do not ask for a capacity of their own.
@@ -58,8 +62,11 @@ class Backend(Network, Protocol):
 
     def await_(self, want: Wait) -> Awaitable[list[Any]]: ...
 
-    def packed(self, spec: GroupSpec, getter: Callable[..., Any]) -> GroupSpec:
-        """The spec with the getter in it, as it travels; raises UnpicklableGetter."""
+    def packed(self, spec: GroupSpec, getter: Callable[..., Any], looked_up: LookedUp | None = None) -> GroupSpec:
+        """The spec with the getter in it, as it travels; raises UnpicklableGetter.
+
+        `looked_up`: of a memoized function, what it reads of modules.
+        """
         ...
 
     def packed_arguments(self, value: Any, function: str) -> Any:
@@ -206,6 +213,7 @@ class Cache:
         self._client = Client(self._members)
         self._groups: dict[int, Group] = {}
         self._memos: dict[tuple[str, int | None], Group] = {}
+        self._glance = Glance(self.stats_by_group)
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._drive(self._members.refresh())
@@ -216,6 +224,11 @@ class Cache:
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"{len(self._members.ring.members)} shards"
         return f"<raycache.Cache {self.name!r} {self.network.where}, {state}, {len(self._groups)} groups here>"
+
+    def _repr_html_(self) -> str:
+        if self.closed:
+            return Panel(f"cache {self.name!r} {self.network.where}", (("state", "closed in this process"),)).html()
+        return cache_panel(self.network.where, len(self._members.ring.members), self.report()).html()
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.network.where == "inline":
@@ -317,10 +330,10 @@ class Cache:
         """
         group = self._memos.get((name, capacity_bytes))
         if group is None:
-            pool = MEMO_POOL if capacity_bytes is None else f"memo:{name}"
+            pool = MEMO_POOL if capacity_bytes is None else f"{MEMO_PREFIX}{name}"
             if capacity_bytes is None:
                 capacity_bytes = self._memo_capacity()
-            spec = GroupSpec(0, f"memo:{name}", GroupOptions(capacity_bytes=capacity_bytes), pool=pool)
+            spec = GroupSpec(0, f"{MEMO_PREFIX}{name}", GroupOptions(capacity_bytes=capacity_bytes), pool=pool)
             group = self._register(spec)
             if pool != MEMO_POOL:
                 self._drive(self._client.resize(group.reader.spec))
@@ -369,6 +382,14 @@ class Cache:
         self._drive(self._members.refresh())
         counts = self._drive(self._client.count())
         return {name: counts.get(spec.id, Stats()) for name, spec in sorted(specs.items())}
+
+    def report(self) -> Report:
+        """What the cache has saved, per memoized function and per group: hits, seconds, bytes.
+
+        Waits for the cluster half a second at most; what came last is shown then, and when that was.
+        """
+        self._check_open()
+        return Report(self.name, self._glance.look())
 
     def shards(self) -> list[ShardInfo]:
         """One record for each shard, also for those that do not answer."""

@@ -4,6 +4,7 @@
     ├── NotFound              (KeyError)         the getter says that there is no such key
     ├── LoadTimeout           (TimeoutError)     the caller's or the group's time for a load ran out
     ├── LoaderDied                               the process that ran the getter ended before it had a result
+    ├── StaleCode                                the process that ran a memoized function has other classes
     ├── GetterFailed                             the getter raised something that cannot travel between processes
     ├── CacheUnavailable      (ConnectionError)  Ray, the directory or a shard cannot be reached
     │   └── VersionMismatch                      the cache in the cluster is of another version of raycache
@@ -40,6 +41,10 @@ class LoadTimeout(RaycacheError, TimeoutError):
 
 class LoaderDied(RaycacheError):
     """The process that ran the getter ended before it had a result; the next get loads anew."""
+
+
+class StaleCode(RaycacheError):
+    """Where a memoized function should have run, a class that it reads is not the one that was fingerprinted."""
 
 
 class GetterFailed(RaycacheError):

@@ -17,7 +17,9 @@ from raycache.core.stats import Stats
 from raycache.core.steps import Steps, Wait, adrive, drive
 from raycache.core.store import entry_bytes
 from raycache.errors import InvalidOption, ValueTooLarge
+from raycache.glance import Glance
 from raycache.options import Duration, parse_seconds
+from raycache.report import group_panel
 
 T = TypeVar("T")
 
@@ -55,6 +57,7 @@ class Group:
         self.reader = Reader(spec, client, clock)
         self._near = self.reader.near.entries
         self._reporting = threading.Lock()
+        self._glance = Glance(self.stats)
 
     @property
     def name(self) -> str:
@@ -65,6 +68,9 @@ class Group:
         getter = f"getter={self._spec.getter_name}" if self._spec.getter is not None else "no getter"
         ttl = f", ttl={options.ttl_s:g}s" if options.ttl_s is not None else ""
         return f"<raycache.Group {self.name!r} {getter} capacity={options.capacity_bytes:,}{ttl}>"
+
+    def _repr_html_(self) -> str:
+        return group_panel(self._spec, self._glance.look()).html()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self._elsewhere(self._spec)

@@ -22,6 +22,7 @@ from raycache.core.memory import MAP_FACTOR, Folder, warn_if_slow
 from raycache.core.messages import Call, Failed, GroupSpec, Join, Learn, Outcome, Place, ShardInfo, View
 from raycache.core.pages import Pages, PagesFull
 from raycache.core.shard import Shard
+from raycache.core.shipping import LookedUp
 from raycache.core.steps import Local, Wait
 from raycache.core.versions import Versions
 from raycache.errors import CacheUnavailable
@@ -153,7 +154,7 @@ class InlineNetwork:
         outcome, payload = run(getter, spec, keys, self._codec, calls=calls)
         return outcome, payload and tuple(map(_copied, payload))
 
-    def packed(self, spec: GroupSpec, getter: Callable[..., Any]) -> GroupSpec:
+    def packed(self, spec: GroupSpec, getter: Callable[..., Any], looked_up: LookedUp | None = None) -> GroupSpec:
         return replace(spec, getter=b"")
 
     def registered(self, spec: GroupSpec, getter: Callable[..., Any]) -> None:

@@ -17,7 +17,7 @@ def size_text(number: float) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """Seconds: "350 µs", "12 ms", "3.42 s", "3 min 8 s", "2 h 5 min", "3 d 4 h"."""
+    """Seconds: "350 µs", "12 ms", "3.42 s", "3 min 8 s", "2 h 5 min", "3 d"."""
     if not math.isfinite(seconds):
         return "∞"
     if round(seconds, 3) < 1:
@@ -26,10 +26,15 @@ def time_text(seconds: float) -> str:
         return f"{seconds:.2f} s"
     whole = round(seconds)
     if whole < HOUR_S:
-        return f"{whole // MINUTE_S} min {whole % MINUTE_S} s"
-    if whole < 2 * DAY_S:
-        return f"{whole // HOUR_S:,} h {whole % HOUR_S // MINUTE_S} min"
-    return f"{whole // DAY_S:,} d {whole % DAY_S // HOUR_S} h"
+        return _with_rest(whole, MINUTE_S, "min", 1, "s")
+    if whole < DAY_S:
+        return _with_rest(whole, HOUR_S, "h", MINUTE_S, "min")
+    return _with_rest(whole, DAY_S, "d", HOUR_S, "h")
+
+
+def _with_rest(seconds: int, unit_s: int, unit: str, smaller_s: int, smaller: str) -> str:
+    number, rest = seconds // unit_s, seconds % unit_s // smaller_s
+    return f"{number:,} {unit} {rest} {smaller}" if rest else f"{number:,} {unit}"
 
 
 def ago_text(seconds: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from benchmarks.cases import batch, cold, growth, large, near, pages
+from benchmarks.cases import batch, cold, fingerprint, growth, large, mapping, memoize, near, pages, startup
 from benchmarks.harness import Measurement
 from benchmarks.setting import Setting
 
@@ -15,4 +15,8 @@ CASES: dict[str, Callable[[Setting], Iterator[Measurement]]] = {
     "cold": cold.run,
     "large": large.run,
     "growth": growth.run,
+    "memoize": memoize.run,
+    "fingerprint": fingerprint.run,
+    "map": mapping.run,
+    "startup": startup.run,
 }

@@ -21,7 +21,8 @@ from raycache.core.calls import getter_of, packed, unpacked
 from raycache.core.codec import Blob, Codec, decode
 from raycache.core.getters import INLINE_BYTES, Lost, dump_error, run
 from raycache.core.messages import Call, Failed, GroupSpec, Loaded, Outcome, Raised
-from raycache.errors import UncacheableValue
+from raycache.core.shipping import Check, check
+from raycache.errors import StaleCode, UncacheableValue
 
 #: Getters and definitions of memoized functions that a shard has ready to be sent.
 MOST_SPECS = 1000
@@ -43,9 +44,10 @@ def environment() -> dict[str, Any]:
 
 
 @functools.lru_cache(maxsize=256)
-def _getter(getter: bytes, paths: tuple[str, ...]) -> Callable[..., Any]:
+def _getter(getter: bytes, paths: tuple[str, ...], checks: tuple[Check, ...]) -> Callable[..., Any]:
     """The getter, unpickled once in each process that runs it."""
     sys.path += [path for path in paths if path not in sys.path and os.path.isdir(path)]
+    check(checks)
     unpickled: Callable[..., Any] = cloudpickle.loads(getter)
     return unpickled
 
@@ -69,7 +71,9 @@ def load(spec: GroupSpec, keys: list[bytes], calls: list[Call]) -> tuple[Outcome
     """Runs the group's getter, or calls of a memoized function, for some keys: the outcome, and the large values."""
     assert spec.getter is not None
     try:
-        getter = _getter(spec.getter, spec.environment["paths"])
+        getter = _getter(spec.getter, spec.environment["paths"], spec.environment.get("checks", ()))
+    except StaleCode as error:
+        return dict.fromkeys(keys, Raised(dump_error(error), traceback.format_exc(), 0.0)), None
     except Exception as error:
         note = f"the getter {spec.getter_name} of the group {spec.name!r} cannot be unpickled where it should run"
         error.__notes__ = [note]  # type: ignore[attr-defined]  # add_note, for Python 3.10 as well

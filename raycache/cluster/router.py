@@ -16,12 +16,12 @@ from raycache.cluster import deploy
 from raycache.cluster.directory import NAMESPACE, shard_name
 from raycache.cluster.loader import environment, failed, load, packed_arguments
 from raycache.core import futures
-from raycache.core.calls import dump_function
 from raycache.core.futures import Done, Pending
 from raycache.core.getters import dump
 from raycache.core.memory import warn_if_slow
 from raycache.core.messages import Call, Failed, GroupSpec, View
 from raycache.core.pages import Pages
+from raycache.core.shipping import LookedUp, dump_function
 from raycache.core.steps import Local, Wait
 from raycache.core.versions import Versions
 from raycache.errors import CacheUnavailable
@@ -79,8 +79,9 @@ class RayNetwork:
                 f"no shard of the cache {self._cache!r} comes up on the node {self._node}: {error}"
             ) from error
 
-    def packed(self, spec: GroupSpec, getter: Callable[..., Any]) -> GroupSpec:
-        dumped = dump_function(getter, spec.getter_name) if spec.definition else dump(getter, spec.getter_name)
+    def packed(self, spec: GroupSpec, getter: Callable[..., Any], looked_up: LookedUp | None = None) -> GroupSpec:
+        name = spec.getter_name
+        dumped = dump(getter, name) if looked_up is None else dump_function(getter, name, looked_up)
         return replace(spec, getter=dumped, environment={**environment(), **spec.environment})
 
     def registered(self, spec: GroupSpec, getter: Callable[..., Any]) -> None:

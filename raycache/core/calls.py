@@ -1,23 +1,12 @@
-"""Calls of memoized functions as loads: how a function and its arguments travel to where they run.
-
-The user's own functions travel by value: what runs is the very code that was fingerprinted, also where the process
-that runs it has imported an older state of the same module. Classes travel by reference as long as they can be
-imported, so that a result is an instance of the class that everybody knows.
-"""
+"""Calls of memoized functions as loads: how their arguments travel, and what a getter makes of them."""
 
 from __future__ import annotations
 
 import inspect
-import io
-import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
-import cloudpickle
-
 from raycache.core.codec import Blob, decode
-from raycache.core.fingerprint.packages import installed
-from raycache.core.getters import dump
 from raycache.core.messages import Call
 
 
@@ -46,7 +35,8 @@ def getter_of(function: Callable[..., Any], unpack: Unpack, *, batch: bool) -> C
 
         def of_many(calls: Sequence[Call]) -> Any:
             args, kwargs, _ = unpack(calls[0].arguments).with_items([unpack(call.item) for call in calls])
-            return function(*args, **kwargs)
+            values = function(*args, **kwargs)
+            return _listed_later(values, len(calls)) if inspect.isawaitable(values) else listed(values, len(calls))
 
         return of_many
     if inspect.iscoroutinefunction(function):
@@ -64,25 +54,28 @@ def getter_of(function: Callable[..., Any], unpack: Unpack, *, batch: bool) -> C
     return of_one
 
 
-class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
-    """Pickles the user's own functions by value, wherever they could be imported from."""
+def listed(values: Any, count: int) -> list[Any]:
+    """What a vectorised function has returned for so many items, as a list.
 
-    def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, types.FunctionType) and not installed(getattr(obj, "__module__", None)):
-            return self._dynamic_function_reduce(obj)
-        if (by_value := getattr(type(obj), "__raycache_by_value__", None)) is not None:
-            return by_value(obj)
-        return super().reducer_override(obj)
+    Raises TypeError for what has no order or iterates over something else than rows, ValueError for a wrong number.
+    """
+    kind = type(values).__name__
+    if isinstance(values, (str, bytes, Mapping, Set)) or hasattr(values, "columns") or not isinstance(values, Iterable):
+        raise TypeError(
+            f"a vectorised function was given {count} items and returned a {kind}; it is to return a list with one "
+            f"value for each, in the same order"
+        )
+    some = list(values)
+    if len(some) != count:
+        raise ValueError(
+            f"a vectorised function was given {count} items and returned {len(some)} values; it is to return one for "
+            f"each, in the same order"
+        )
+    return some
 
 
-def dump_function(function: Callable[..., Any], name: str) -> bytes:
-    """A memoized function as bytes; UnpicklableGetter names it and what stood in the way."""
-    stream = io.BytesIO()
-    try:
-        _ByValue(stream, protocol=5).dump(function)
-        return stream.getvalue()
-    except Exception:  # a module's global that does not pickle, say: by reference nobody needs it
-        return dump(function, name)
+async def _listed_later(values: Any, count: int) -> list[Any]:
+    return listed(await values, count)
 
 
 def packed(blob: Blob) -> bytes:

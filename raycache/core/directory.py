@@ -23,7 +23,7 @@ from raycache.core.messages import (
     View,
 )
 from raycache.core.ring import Ring
-from raycache.options import CacheOptions
+from raycache.options import CacheOptions, GroupOptions
 
 
 class Directory:
@@ -71,7 +71,7 @@ class Directory:
 
     def _register(self, ask: Register) -> GroupSpec | Refused:
         known = self._groups.get(ask.spec.name)
-        if known is not None and ask.spec.pool and known.pool == ask.spec.pool:
+        if known is not None and ask.spec.pool and known.pool:
             return self._resize(known, ask.spec)
         if known is not None and not ask.replace and not ask.spec.pool:
             different = _differences(ask.spec, known)
@@ -86,31 +86,41 @@ class Directory:
             return refused
         self._last_group += 1
         self.changes += 1
-        options = next((g.options for g in self._groups.values() if g.pool and g.pool == ask.spec.pool), None)
-        self._groups[ask.spec.name] = spec = replace(ask.spec, id=self._last_group, options=options or ask.spec.options)
+        self._groups[ask.spec.name] = spec = replace(
+            ask.spec, id=self._last_group, options=self._pool_options(ask.spec)
+        )
         return spec
 
+    def _pool_options(self, spec: GroupSpec) -> GroupOptions:
+        """Those of the others in its pool, if there are any."""
+        shared = (group for group in self._groups.values() if group.pool and group.pool == spec.pool)
+        return next((group.options for group in shared if group.name != spec.name), spec.options)
+
     def _resize(self, known: GroupSpec, new: GroupSpec) -> GroupSpec | Refused:
-        """A memoized function that is here already; its last definition says how large its own pool is."""
-        if known.options.capacity_bytes == new.options.capacity_bytes or known.pool != known.name:
+        """A memoized function that is here already: its last definition says in which pool, and how large its own is.
+
+        It stays the same group, so that no handle of it fails.
+        """
+        options = self._pool_options(new)
+        if (known.pool, known.options.capacity_bytes) == (new.pool, options.capacity_bytes):
             return known
         if (refused := self._refused(new)) is not None:
             return refused
         self.changes += 1
-        self._groups[known.name] = resized = replace(known, options=new.options)
+        self._groups[known.name] = resized = replace(known, options=options, pool=new.pool)
         return resized
 
     def _refused(self, spec: GroupSpec) -> Refused | None:
         """Word that a group does not fit, with the numbers. A pool counts once, however many share it."""
         others = [group for group in self._groups.values() if group.name != spec.name]
-        taken = {group.pool or group.name: group.options.capacity_bytes for group in others}
-        if spec.pool in taken:
+        if spec.pool and any(group.pool == spec.pool for group in others):
             return None
+        taken = {(group.pool, group.pool or group.name): group.options.capacity_bytes for group in others}
         wanted, capacity = spec.options.capacity_bytes, self.options.capacity_bytes
         left = capacity - sum(taken.values())
         if wanted <= left:
             return None
-        listed = ", ".join(f"{name} {size:,}" for name, size in sorted(taken.items())) or "none"
+        listed = ", ".join(f"{name} {size:,}" for (_, name), size in sorted(taken.items())) or "none"
         return Refused(
             "CapacityError",
             f"the group {spec.name!r} asks for {wanted:,} bytes per shard, and of a shard's {capacity:,} bytes "

@@ -25,6 +25,7 @@ import cloudpickle
 
 from raycache.core import keys as core_keys
 from raycache.core.codec import Blob, Codec
+from raycache.core.fingerprint import bytecode
 from raycache.core.messages import PREFIX_BYTES, Absent, Call, GroupSpec, Loaded, Orphaned, Outcome, Raised
 from raycache.errors import GetterFailed, NotFound, UnpicklableGetter
 from raycache.options import GroupOptions, parse_seconds
@@ -80,7 +81,7 @@ def identify(getter: Callable[..., Any]) -> tuple[str, str]:
     parts += map(_simple, getattr(function, "__defaults__", None) or ())
     parts += map(_simple, itertools.chain(*sorted((getattr(function, "__kwdefaults__", None) or {}).items())))
     if code := getattr(function, "__code__", None):
-        parts.append(_code(code))
+        parts.append(bytecode.digest(code).hex())
     return name, hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
 
@@ -94,19 +95,6 @@ def _captured(cell: types.CellType) -> str:
 def _simple(value: Any) -> str:
     """A captured value, where its repr tells it from others; else its type."""
     return repr(value) if isinstance(value, (str, bytes, int, float, type(None))) else type(value).__qualname__
-
-
-def _code(code: types.CodeType) -> str:
-    return "\0".join([code.co_code.hex(), *code.co_names, *map(_const, code.co_consts)])
-
-
-def _const(const: Any) -> str:
-    """A constant of a code object; a set's own repr has another order in every process."""
-    if isinstance(const, types.CodeType):
-        return _code(const)
-    if isinstance(const, frozenset):
-        return f"frozenset{sorted(map(_const, const))}"
-    return f"tuple{[_const(each) for each in const]}" if isinstance(const, tuple) else repr(const)
 
 
 class Lost(Exception):

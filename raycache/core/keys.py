@@ -40,6 +40,8 @@ def encode(key: Key) -> bytes:
         try:
             data = _encode(key, key)
         except RecursionError:
+            if not isinstance(key, tuple):  # it is the caller's own stack that is full
+                raise
             raise InvalidKey(
                 "a key of tuples in tuples, too deep to be encoded; use a digest of it as the key"
             ) from None

@@ -201,7 +201,7 @@ class Define:
     """A group, or a definition of a memoized function, that the shard does not know yet."""
 
     spec: GroupSpec
-    resize: bool = False  # the capacity of its pool has changed
+    resize: bool = False  # its pool, or the capacity of that, has changed
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,9 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from raycache.core import record
+from raycache.core.codec import ABSENT
+
 #: What an entry takes beside its value, roughly.
 ENTRY_BYTES = 250
 #: No entry takes more than this share of the whole.
@@ -63,6 +66,13 @@ class NearEntry:
         self.seen = 0  # hits when it was last passed over
         #: Where else it can be found: it is taken out of these when it goes.
         self.aliases: list[tuple[dict[Any, Any], Any]] = []
+
+    @property
+    def has_value(self) -> bool:
+        """Whether it is a value, and not that there is none."""
+        if type(self.result) is bytes:
+            return record.tag(self.result) != ABSENT
+        return hasattr(self.result, "parts")
 
     def live(self, now: float) -> bool:
         """Whether it may be used at this time. First the lease, then the slot."""

@@ -333,6 +333,7 @@ class Shard:
             self._newest[spec.name] = spec.id
             self._groups[spec.id] = ShardGroup(replace(spec, definition=b""), self._store(spec))
         if ask.resize:
+            self._groups[spec.id].move(self._store(spec))
             self._store(spec).resize(spec.options.capacity_bytes)
         if spec.definition:
             self._groups[spec.id].define(spec)
@@ -353,7 +354,7 @@ class Shard:
         self._notes.forget_group(id)
         if (group := self._groups.pop(id, None)) is not None:
             group.clear()
-            del group.store.usage[id]
+            group.store.usage.pop(id, None)
 
     def _learn_message(self, ask: Learn) -> Ack:
         self._learn(ask.ring)

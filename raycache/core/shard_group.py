@@ -57,6 +57,14 @@ class ShardGroup:
         """Removes all entries; how many there were."""
         return self.store.clear(self.prefix)
 
+    def move(self, store: Store) -> None:
+        """The group is in another pool from now on, with all that it has."""
+        if store is not self.store:
+            old, self.store = self.store, store
+            entries = old.take(self.prefix)
+            store.usage[self.spec.id] = old.usage.pop(self.spec.id)
+            store.put({key: entry for key, entry in entries.items() if store.fits(key, entry)})
+
     def tally(self, outcome: Outcome) -> None:
         """Counts what getters did."""
         for result in outcome.values():

@@ -176,6 +176,13 @@ class Store:
         self._account_gone(present)
         return len(present)
 
+    def take(self, prefix: bytes) -> dict[bytes, Entry]:
+        """Takes out what starts with a prefix, the least recent first."""
+        stored = self._pages.get_many([key for key in self._policy if key.startswith(prefix)])
+        taken = {key: Entry(each, self._large.get(key)) for key, each in stored.items()}
+        self.remove(taken)
+        return taken
+
     def clear(self, prefix: bytes) -> int:
         """Removes what starts with a prefix; how many entries there were."""
         return self.remove(self.scan(prefix))

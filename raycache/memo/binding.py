@@ -17,6 +17,7 @@ from raycache.core.fetch import Calls, Claimed
 from raycache.core.getters import run
 from raycache.core.lookup import Lookup
 from raycache.core.messages import Absent, Call, Explain, Explained, Filled, GroupSpec, Loaded, Orphaned, Raised
+from raycache.core.shipping import checks_of
 from raycache.core.steps import Steps
 from raycache.memo.holding import Holding
 from raycache.memo.identity import Code, Identity, Plan, Work
@@ -96,13 +97,14 @@ class Binding:
             getter_name=self.identity.name,
             getter_code=code.digest.hex(),
             batch=options.batch is not None,
-            environment={"task_options": dict(options.task_options)},
+            environment={"task_options": dict(options.task_options), "checks": checks_of(code.classes)},
             definition=self._definition(code),
             about=about(code),
         )
         if options.where == "caller":
             return spec
-        spec = self._network.packed(spec, self.identity.function)
+        looked_up = {} if code.seal is None else code.seal.looked_up
+        spec = self._network.packed(spec, self.identity.function, looked_up)
         if not code.unchanged():  # what was packed may be newer than the key
             raise Changed
         self._network.registered(spec, self.identity.function)

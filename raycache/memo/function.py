@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, overload
 
 from raycache.cache import Cache
+from raycache.core.fingerprint.registry import register_handler
+from raycache.core.fingerprint.trace import current
+from raycache.core.fingerprint.values import Encoder
 from raycache.errors import InvalidOption
 from raycache.memo.explain import Explanation, explain
 from raycache.memo.identity import Snapshot
@@ -96,7 +99,14 @@ def _memoized(function: Any, options: MemoOptions) -> Any:
     for refused, why in _REFUSED:
         if refused(function):
             raise InvalidOption(f"memoize({getattr(function, '__qualname__', function)}): this is {why}")
-    return Memoized(function, options)
+    return memoized(function, options)
+
+
+def memoized(function: Callable[..., Any], options: MemoOptions, snapshot: Snapshot | None = None) -> Memoized:
+    """A function, memoized. It gets a class of its own, whose `__call__` can be made for it."""
+    kind = type("Memoized", (Memoized,), {"__module__": Memoized.__module__, "__doc__": Memoized.__doc__})
+    made: Memoized = kind(function, options, snapshot)
+    return made
 
 
 class Memoized:
@@ -113,35 +123,20 @@ class Memoized:
     def __init__(self, function: Callable[..., Any], options: MemoOptions, snapshot: Snapshot | None = None) -> None:
         _look_like(self, function)
         self._memo = Memo(function, options, snapshot)
+        self._memo.quickened = self._quicken
         self._front: tuple[Any, ...] = ()  # of a bound method: the object
         self._origin = self  # of a bound method: the function
-        self._quick = self._memo.quick
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # The fast path, written out: a hit of simple arguments makes no call but the clock's, and of what tells whether
-        # the code is still the same. The order of the looks is NearEntry.live's. See benchmarks/cases/memoize.py.
-        if not kwargs:
-            try:
-                found = self._quick.get(args)
-            except Exception:  # an argument that is not hashable, or whose own __hash__ or __eq__ fails
-                found = None
-            if found is not None:
-                entry, kinds = found
-                memo = self._memo
-                if (
-                    (now := memo.clock()) < entry.lease[0]
-                    and entry.slots[entry.slot] == entry.version
-                    and now < entry.expires
-                    and kinds == (*map(type, args),)
-                    and entry.shared
-                    and (memo.unchanged is None or memo.unchanged())
-                ):
-                    entry.hits += 1
-                    return entry.value
-        memo = self._memo
-        if memo.is_async:
-            return memo.acall((*self._front, *args), kwargs)
-        return memo.call((*self._front, *args), kwargs)
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        call = self._memo.acall if self._memo.is_async else self._memo.call
+        return call((*self._front, *args), kwargs)
+
+    @classmethod
+    def _quicken(cls, method: Callable[..., Any] | None) -> None:
+        """Takes another `__call__`, with the function's own parameters: each function has a class of its own."""
+        cls.__call__ = method or Memoized._call  # type: ignore[method-assign]
+
+    _call = __call__
 
     def __get__(self, instance: Any, owner: type | None = None) -> Memoized:
         """As a method: bound to an object, which is an argument like others and must have a fingerprint."""
@@ -244,9 +239,12 @@ class Memoized:
 
     # ------------------------------------------------------------------------------------------- as value
 
-    def __raycache_key__(self) -> tuple[str, bytes]:
-        """As an argument: what it does."""
-        return self._memo.identity.name, self._memo.identity.code.digest
+    def __raycache_key__(self) -> tuple[Any, ...]:
+        """What it is to code that reads it: its function, or what stands for that, by its options."""
+        identity, options = self._memo.identity, self._memo.options
+        if options.version is not None or identity.is_snapshot:
+            return identity.name, identity.code.digest, *self._front
+        return identity.name, self.__wrapped__, *options.depends, *self._front
 
     def __repr__(self) -> str:
         return f"<raycache.memoize {self._memo.identity.name}{self._memo.identity.signature}>"
@@ -261,6 +259,19 @@ class Memoized:
     def __raycache_by_value__(memoized: Memoized) -> tuple[Any, ...]:
         """How it travels with a function that reads it: as it is here, whatever others would import."""
         return (_bound, (memoized._origin, *memoized._front)) if memoized._front else _by_value(memoized)
+
+
+def _encode(memoized: Memoized, encoder: Encoder) -> None:
+    """As an argument, by what it does; in what other code reads, by its function, which is a part of that code."""
+    encoder.tag(b"memoized")
+    if current.tracer is None:
+        encoder.data(memoized._memo.identity.code.digest)
+        encoder.value(memoized._front)
+    else:
+        encoder.value(memoized.__raycache_key__())
+
+
+register_handler(Memoized, _encode)
 
 
 class MemoizedClassMethod(classmethod):  # type: ignore[type-arg]  # its type parameters say nothing here
@@ -281,7 +292,7 @@ def _look_like(memoized: Memoized, function: Callable[..., Any]) -> None:
 
 def _bound(memoized: Memoized, instance: Any) -> Memoized:
     bound = object.__new__(Memoized)
-    bound.__dict__.update(memoized.__dict__, _front=(instance,), _quick={})
+    bound.__dict__.update(memoized.__dict__, _front=(instance,))
     return bound
 
 
@@ -294,6 +305,6 @@ def _importable(memoized: Memoized) -> bool:
     return found is memoized
 
 
-def _by_value(memoized: Memoized) -> tuple[Any, ...]:
-    memo = memoized._memo
-    return Memoized, (memo.function, memo.options, memo.identity.snapshot())
+def _by_value(of: Memoized) -> tuple[Any, ...]:
+    memo = of._memo
+    return memoized, (memo.function, memo.options, memo.identity.snapshot())

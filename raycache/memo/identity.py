@@ -14,6 +14,7 @@ from raycache.core.calls import Arguments as Called
 from raycache.core.fingerprint.arguments import Arguments
 from raycache.core.fingerprint.code import code_of
 from raycache.core.fingerprint.values import DIGEST_BYTES, describe, fingerprint
+from raycache.core.fingerprint.watch import Seal
 from raycache.errors import InvalidOption
 from raycache.memo.options import MemoOptions
 
@@ -33,6 +34,12 @@ class Code(Protocol):
     @property
     def fixed(self) -> bool: ...
 
+    @property
+    def seal(self) -> Seal | None: ...
+
+    @property
+    def classes(self) -> tuple[type, ...]: ...
+
     def unchanged(self) -> bool: ...
 
 
@@ -43,6 +50,8 @@ class Snapshot(NamedTuple):
     digest: bytes
     parts: Mapping[str, tuple[bytes, str]]
     fixed: bool = True
+    seal: Seal | None = None
+    classes: tuple[type, ...] = ()
 
     def unchanged(self) -> bool:
         return True
@@ -88,6 +97,11 @@ class Identity:
             raise InvalidOption(
                 f"batch={batch!r} is no argument of {self.name} (it has {names}); name its list argument"
             )
+
+    @property
+    def is_snapshot(self) -> bool:
+        """Whether it came here by value, and its code is what it was where it came from."""
+        return isinstance(self._code, Snapshot)
 
     @property
     def code(self) -> Code:
@@ -154,9 +168,10 @@ class Identity:
         """A call without the list of its batch."""
         batch = self.options.batch
         assert batch is not None
-        if batch in kwargs:
-            return Called(args, {name: each for name, each in kwargs.items() if name != batch}, batch), items
         place = [*self.signature.parameters].index(batch)
+        by_name = self.signature.parameters[batch].kind is inspect.Parameter.KEYWORD_ONLY or len(args) < place
+        if batch in kwargs or by_name:  # also where what stands before it comes by name
+            return Called(args, {name: each for name, each in kwargs.items() if name != batch}, batch), items
         return Called((*args[:place], *args[place + 1 :]), kwargs, place), items
 
     def note(self, work: Work) -> bytes:

@@ -13,14 +13,14 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from raycache.core.calls import Arguments as Called
 from raycache.core.fingerprint.values import describe
 from raycache.core.lookup import Lookup
 from raycache.errors import InvalidOption
-from raycache.memo.binding import Binding, Changed
-from raycache.memo.identity import Plan, Work
+from raycache.memo.binding import Binding, Changed, Computed
+from raycache.memo.identity import Code, Work
 from raycache.memo.memo import Memo
 
 #: Blocks under way at once.
@@ -124,6 +124,14 @@ class _Error:
     error: BaseException
 
 
+class _Places(NamedTuple):
+    """The keys of some items, by their places in a block."""
+
+    code: Code
+    works: dict[bytes, Work]
+    order: list[tuple[int, bytes]]
+
+
 class _Blocks:
     """Makes blocks of items, and has each looked up and computed."""
 
@@ -139,34 +147,73 @@ class _Blocks:
 
     def begin(self, items: list[Any], pool: concurrent.futures.ThreadPoolExecutor) -> concurrent.futures.Future[_Block]:
         """Looks some items up, and has the rest of them computed by a thread."""
-        first, self._begun = self._begun, self._begun + len(items)
+        block = _Block(self.memo.identity.name, self._begun, items, [None] * len(items))
+        self._begun += len(items)
         binding = self.memo.binding()
-        plan, refused = self._plan(items, first)
+        plan = self._plan(block, self._quick(binding, block))
         look = binding.look(plan.works)
-        self.hits += len(plan.works) - len(look.missing)
+        self.hits += len(items) - len(look.missing)
         self.computed += len(look.missing)
-        if look.done:
-            future: concurrent.futures.Future[_Block] = concurrent.futures.Future()
-            future.set_result(self._ended(binding, plan, look, {}, items, first, refused))
-            self._adapt(0.0)
-            return future
-        context = contextvars.copy_context()
-        return pool.submit(context.run, self._finish, binding, plan, look, items, first, refused)
+        if not look.done:
+            context = contextvars.copy_context()
+            return pool.submit(context.run, self._finish, binding, plan, look, block)
+        self._adapt(0.0)
+        future: concurrent.futures.Future[_Block] = concurrent.futures.Future()
+        future.set_result(self._ended(binding, plan, look, {}, block))
+        return future
 
-    def _finish(
-        self, binding: Binding, plan: Plan, look: Lookup, items: list[Any], first: int, refused: dict[int, _Error]
-    ) -> _Block:
+    def _quick(self, binding: Binding, block: _Block) -> list[int]:
+        """Fills in what needs no fingerprint; the places of the rest."""
+        self.memo.see(self.memo.identity.code)
+        if self._front or self._fixed:
+            return list(range(len(block.items)))
+        find, now, decoded = self.memo.quick.find, binding.reader.clock(), binding.reader.decoded
+        rest: list[int] = []
+        for place, item in enumerate(block.items):
+            entry = find(item, now)
+            if entry is None:
+                rest.append(place)
+            else:
+                entry.hits += 1
+                block.outcomes[place] = entry.value if entry.shared else decoded(entry.result)
+        return rest
+
+    def _plan(self, block: _Block, places: list[int]) -> _Places:
+        """The keys of the items at these places; those that have no fingerprint are refused, each by itself."""
+        code = self.memo.identity.code
+        plan = _Places(code, {}, [])
+        key_of = self._key if self.memo.options.batch is None else self._batch_keys()
+        for place in places:
+            try:
+                digest, work = key_of(block.items[place], block.first + place)
+            except TypeError as error:  # UnhashableArgument, and arguments that the function does not take
+                block.outcomes[place] = _Error(error)
+                continue
+            plan.works[code.digest + digest] = work
+            plan.order.append((place, code.digest + digest))
+        return plan
+
+    def _key(self, item: Any, place: int) -> tuple[bytes, Work]:
+        args = (*self._front, item)
+        return self.memo.identity.arguments.digest(args, self._fixed), Work(Called(args, self._fixed))
+
+    def _batch_keys(self) -> Any:
+        identity = self.memo.identity
+        called, _ = identity.without_items(self._front, self._fixed, [])
+        return identity.items_of(called)
+
+    def _finish(self, binding: Binding, plan: _Places, look: Lookup, block: _Block) -> _Block:
         began = time.perf_counter()
         while True:
             try:
                 binding.group.drive(binding.ask(look, plan.code, plan.works))
-                computed = self.memo.compute(binding, plan, look)
+                computed = self.memo.compute(binding, plan.code, plan.works, look)
                 break
             except Changed:  # by the code that there is now
-                plan, refused = self._plan(items, first)
+                plan = self._plan(block, [place for place, _ in plan.order])
                 look = binding.look(plan.works, counted=False)
         self._adapt(time.perf_counter() - began)
-        return self._ended(binding, plan, look, computed, items, first, refused)
+        return self._ended(binding, plan, look, computed, block)
 
     def _adapt(self, took_s: float) -> None:
         if took_s < QUICK_S:
@@ -174,53 +221,15 @@ class _Blocks:
         elif took_s > SLOW_S:
             self.size = max(self.size // 2, LEAST_BLOCK)
 
-    def _plan(self, items: list[Any], first: int) -> tuple[Plan, dict[int, _Error]]:
-        """The keys of the items; those that have no fingerprint are refused, each by itself."""
-        identity = self.memo.identity
-        code = identity.code
-        self.memo.see(code)
-        works: dict[bytes, Work] = {}
-        order: list[bytes] = []
-        refused: dict[int, _Error] = {}
-        keys = self._batch_keys(first) if self.memo.options.batch is not None else self._key
-        for place, item in enumerate(items):
-            try:
-                digest, work = keys(item, first + place)
-            except TypeError as error:  # UnhashableArgument, and arguments that the function does not take
-                refused[place] = _Error(error)
-                order.append(b"")
-                continue
-            key = code.digest + digest
-            works[key] = work
-            order.append(key)
-        return Plan(code, works, order), refused
-
-    def _key(self, item: Any, place: int) -> tuple[bytes, Work]:
-        args = (*self._front, item)
-        return self.memo.identity.arguments.digest(args, self._fixed), Work(Called(args, self._fixed))
-
-    def _batch_keys(self, first: int) -> Any:
-        identity = self.memo.identity
-        called, _ = identity.without_items(self._front, self._fixed, [])
-        return identity.items_of(called)
-
     def _ended(
-        self,
-        binding: Binding,
-        plan: Plan,
-        look: Lookup,
-        computed: Mapping[bytes, Any],
-        items: list[Any],
-        first: int,
-        refused: dict[int, _Error],
+        self, binding: Binding, plan: _Places, look: Lookup, computed: Mapping[bytes, Computed], block: _Block
     ) -> _Block:
-        outcomes: list[Any] = []
-        for place, key in enumerate(plan.order):
-            if place in refused:
-                outcomes.append(refused[place])
-                continue
+        for place, key in plan.order:
             try:
-                outcomes.append(self.memo.value_of(binding, key, look, computed))
-            except Exception as error:
-                outcomes.append(_Error(error))
-        return _Block(self.memo.identity.name, first, items, outcomes)
+                block.outcomes[place] = self.memo.value_of(binding, key, look, computed)
+            except Exception as error:  # noqa: PERF203  # each item has its own
+                block.outcomes[place] = _Error(error)
+            else:
+                if not self._front:
+                    self.memo.alias(binding, plan.code, key, (block.items[place],), self._fixed)
+        return block

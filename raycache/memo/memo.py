@@ -10,18 +10,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from raycache.cache import connect
-from raycache.core.fetch import Claimed
+from raycache.core.calls import listed
+from raycache.core.fetch import Claimed, NotThere
 from raycache.core.getters import Expiring, computing, raised
 from raycache.core.lookup import RAISE, Lookup
-from raycache.core.messages import Raised
-from raycache.core.near import NearEntry, name_of
+from raycache.core.messages import Absent, Raised
+from raycache.core.near import name_of
+from raycache.errors import NotFound
 from raycache.memo.binding import Binding, Changed, Computed
 from raycache.memo.identity import Code, Identity, Plan, Snapshot, Work
 from raycache.memo.options import MemoOptions
-
-#: Types whose values are equal only if they are the same argument, as long as the types are equal too; 0.0 and -0.0
-#: are looked at below.
-_SIMPLE = frozenset({str, bytes, int, bool, float, type(None)})
+from raycache.memo.quick import ABSENT, Quick
 
 
 class Memo:
@@ -31,12 +30,11 @@ class Memo:
         self.function, self.options = function, options
         self.identity = Identity(function, options, snapshot)
         self.is_async = inspect.iscoroutinefunction(function)
-        #: Near entries by arguments that are simple enough, with their types; all of the code that was last seen.
-        self.quick: dict[tuple[Any, ...], tuple[NearEntry, tuple[type, ...]]] = {}
-        #: Whether the code is still the one last seen; None: nothing can change it.
-        self.unchanged: Callable[[], bool] | None = None
-        self.clock: Callable[[], float] = time.monotonic
+        self.quick = Quick(self.identity.signature)  # of the code that was last seen
+        #: Told of a method that finds quick entries, and, with None, that there is none at the moment.
+        self.quickened: Callable[[Callable[..., Any] | None], None] = lambda method: None
         self._seen: Code | None = None
+        self._is_quick = False
         self._binding: Binding | None = None
         self._lock = threading.RLock()
 
@@ -47,9 +45,8 @@ class Memo:
             with self._lock:
                 if self._binding is None or not self._binding.up:
                     cache = self.options.cache
+                    self._slow_down()
                     self._binding = Binding(self.identity, connect(cache or "default") if _is_name(cache) else cache)
-                    self.clock = self._binding.reader.clock
-                    self.quick.clear()
                 binding = self._binding
         assert binding is not None
         return binding
@@ -64,8 +61,13 @@ class Memo:
         """What is known under arguments alone is of one code; it goes when the code has changed."""
         if code is not self._seen:
             with self._lock:
-                self.quick.clear()
-                self._seen, self.unchanged = code, None if code.fixed else code.unchanged
+                self._slow_down()
+                self._seen = code
+
+    def _slow_down(self) -> None:
+        self.quick.clear()
+        self._is_quick = False
+        self.quickened(None)
 
     # --------------------------------------------------------------------------------------------- calls
 
@@ -79,12 +81,12 @@ class Memo:
             try:
                 if not look.done:
                     binding.group.drive(binding.ask(look, plan.code, plan.works, fresh=fresh))
-                computed = self.compute(binding, plan, look)
+                computed = self.compute(binding, plan.code, plan.works, look)
             except Changed:
                 continue
             if fresh and not _failed(look, computed):
                 binding.group.drive(binding.client.refreshed(binding.reader.spec, look.fulls))
-            self._alias(binding, plan, args, kwargs)
+            self.alias(binding, plan.code, plan.order[-1] if plan.order else b"", args, kwargs)
             return self._value(binding, plan, look, computed)
 
     async def acall(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, fresh: bool = False) -> Any:
@@ -100,7 +102,7 @@ class Memo:
             try:
                 if not look.done:
                     await binding.group.adrive(binding.ask(look, plan.code, plan.works, fresh=fresh))
-                computed = await self._acompute(binding, plan, look)
+                computed = await self._acompute(binding, plan.code, plan.works, look)
             except Changed:
                 continue
             if fresh and not _failed(look, computed):
@@ -122,40 +124,44 @@ class Memo:
         if full in computed:
             value = computed[full].meant()
             return value.value if isinstance(value, Expiring) else value
-        return binding.reader.meant(self.identity.name, look.got[full], RAISE)
+        got = look.got[full]
+        if isinstance(got, NotThere):  # said by the function: a memoized one always has something to compute it with
+            raise NotFound(got.message or f"{self.identity.name} raised NotFound, without a message")
+        return binding.reader.meant(self.identity.name, got, RAISE)
 
-    def _alias(self, binding: Binding, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def alias(self, binding: Binding, code: Code, key: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Has the next call with these arguments find the near entry without a fingerprint."""
-        kinds = (*map(type, args),)
-        if kwargs or self.is_async or self.options.batch or not _SIMPLE.issuperset(kinds):
+        options, reader = self.options, binding.reader
+        if self.is_async or options.batch is not None or options.key is not None or options.ignore:
             return
-        if any(type(each) is float and each == 0.0 for each in args):  # 0.0 and -0.0
+        entry = reader.near.entries.get(name_of(key, reader.full(key)))
+        if entry is None or not entry.has_value:
             return
-        near = binding.reader.near
-        full = binding.reader.full(plan.order[0])
         with self._lock:
-            entry = near.entries.get(name_of(plan.order[0], full))
-            if entry is not None and plan.code is self._seen:
-                self.quick[args] = entry, kinds
-                entry.aliases.append((self.quick, args))
+            if code is self._seen and self.quick.remember(entry, args, kwargs) and not self._is_quick:
+                self._is_quick = True
+                name = self.function.__name__
+                self.quickened(self.quick.method(name, code, reader.clock, reader.decoded, slow_call))
 
     # ------------------------------------------------------------------------------ computed by the caller
 
-    def compute(self, binding: Binding, plan: Plan, look: Lookup) -> dict[bytes, Computed]:
+    def compute(
+        self, binding: Binding, code: Code, by_key: Mapping[bytes, Work], look: Lookup
+    ) -> dict[bytes, Computed]:
         """Computes what this process has claimed, and brings it to the shards."""
         if not (claimed := look.claimed):
             return {}
-        works = {binding.reader.full(key): work for key, work in plan.works.items()}
+        works = {binding.reader.full(key): work for key, work in by_key.items()}
         done: dict[bytes, Computed] = {}
         try:
             with binding.holding.held(claimed):
                 for some in self._portions(list(claimed)):
                     computed = self._run(some, works)
                     for full, each in computed.items():
-                        done[full] = self._bring(binding, plan.code, full, claimed[full], works[full], each)
+                        done[full] = self._bring(binding, code, full, claimed[full], works[full], each)
         finally:  # whoever waits must not wait for what was given up
             for full in claimed.keys() - done.keys():
-                binding.release(plan.code, full, claimed[full])
+                binding.release(code, full, claimed[full])
         return done
 
     def _portions(self, fulls: list[bytes]) -> list[list[bytes]]:
@@ -187,13 +193,11 @@ class Memo:
         """The values of one call of the function."""
         if self.options.batch is None:
             return {fulls[0]: Computed(value, None, cost_s)}
-        if len(value) != len(fulls):
-            error = ValueError(
-                f"{self.identity.name} was given {len(fulls)} items in {self.options.batch!r} and returned "
-                f"{len(value)} values; it is to return one for each, in the same order"
-            )
+        try:
+            values = listed(value, len(fulls))
+        except Exception as error:
             return dict.fromkeys(fulls, Computed(None, error, cost_s))
-        return {full: Computed(each, None, cost_s / len(fulls)) for full, each in zip(fulls, value, strict=True)}
+        return {full: Computed(each, None, cost_s / len(fulls)) for full, each in zip(fulls, values, strict=True)}
 
     def _bring(
         self, binding: Binding, code: Code, full: bytes, claimed: Claimed, work: Work, computed: Computed
@@ -202,22 +206,24 @@ class Memo:
         binding.group.drive(binding.fill(code, full, claimed, work, result, blob))
         return _told(computed, result)
 
-    async def _acompute(self, binding: Binding, plan: Plan, look: Lookup) -> dict[bytes, Computed]:
+    async def _acompute(
+        self, binding: Binding, code: Code, by_key: Mapping[bytes, Work], look: Lookup
+    ) -> dict[bytes, Computed]:
         if not (claimed := look.claimed):
             return {}
-        works = {binding.reader.full(key): work for key, work in plan.works.items()}
+        works = {binding.reader.full(key): work for key, work in by_key.items()}
         done: dict[bytes, Computed] = {}
         try:
             with binding.holding.held(claimed):
                 for some in self._portions(list(claimed)):
                     for full, each in (await self._arun(some, works)).items():
-                        result, blob = binding.result(plan.code, full, each)
-                        filling = binding.fill(plan.code, full, claimed[full], works[full], result, blob)
+                        result, blob = binding.result(code, full, each)
+                        filling = binding.fill(code, full, claimed[full], works[full], result, blob)
                         await binding.group.adrive(filling)
                         done[full] = _told(each, result)
         finally:
             for full in claimed.keys() - done.keys():
-                binding.release(plan.code, full, claimed[full])
+                binding.release(code, full, claimed[full])
         return done
 
     async def _arun(self, fulls: list[bytes], works: dict[bytes, Work]) -> dict[bytes, Computed]:
@@ -231,6 +237,15 @@ class Memo:
         finally:
             computing.reset(token)
         return self._apart(fulls, value, time.perf_counter() - began)
+
+
+def slow_call(memoized: Any, given: tuple[Any, ...]) -> Any:
+    """A call that the quick method did not answer, with one value for each parameter."""
+    memo: Memo = memoized._memo
+    assert memo.quick.names is not None
+    place = given.index(ABSENT) if ABSENT in given else len(given)
+    rest = zip(memo.quick.names[place:], given[place:], strict=True)
+    return memo.call(given[:place], {name: value for name, value in rest if value is not ABSENT})
 
 
 def _is_name(cache: Any) -> bool:
@@ -247,7 +262,9 @@ def _failed(look: Lookup, computed: dict[bytes, Computed]) -> bool:
 
 
 def _told(computed: Computed, result: Any) -> Computed:
-    """What the caller is told: also that its value cannot be cached."""
+    """What the caller is told: also that its value cannot be cached, or means that there is none."""
     if computed.error is None and isinstance(result, Raised):
         return computed._replace(error=raised(result))
+    if computed.error is None and isinstance(result, Absent):  # it returned the NotFound of an item
+        return computed._replace(error=NotFound(result.message))
     return computed

@@ -9,6 +9,12 @@ from typing import Any, Literal
 from raycache.errors import InvalidOption
 from raycache.options import GroupOptions, parse_seconds, parse_size
 
+#: The names under which `memoize` takes them.
+_OPTIONS = (
+    *("ttl", "negative_ttl", "load_timeout", "ignore", "key", "version", "depends", "name", "capacity", "where"),
+    *("batch", "batch_size", "task_options", "cache"),
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class MemoOptions:
@@ -42,6 +48,8 @@ def memo_options(**given: Any) -> MemoOptions:
 
     Raises InvalidOption, which says what would be right.
     """
+    if unknown := [name for name in given if name not in _OPTIONS]:
+        raise InvalidOption(f"{unknown[0]}= is no option of memoize; it has {', '.join(_OPTIONS)}")
     fields: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     for option, name in (("ttl", "ttl_s"), ("negative_ttl", "negative_ttl_s"), ("load_timeout", "load_timeout_s")):
         if option in fields:
@@ -60,11 +68,13 @@ def memo_options(**given: Any) -> MemoOptions:
 
 
 def _several(value: Any, option: str) -> tuple[Any, ...]:
-    if isinstance(value, str) or not isinstance(value, (list, tuple, set, frozenset)):
+    # What a function depends on counts by its place, and a set has none.
+    kinds = (list, tuple, set, frozenset) if option == "ignore" else (list, tuple)
+    if not isinstance(value, kinds):
         raise InvalidOption(f"{option}={value!r:.100}: give a list, as {option}=[...]")
     if option == "ignore" and not all(isinstance(name, str) for name in value):
         raise InvalidOption(f"ignore={value!r:.100}: the names of arguments, as ignore=['verbose']")
-    return tuple(sorted(value) if isinstance(value, (set, frozenset)) else value)
+    return tuple(sorted(value) if option == "ignore" else value)
 
 
 def _check(options: MemoOptions) -> None:

@@ -11,7 +11,21 @@ import pytest
 import raycache
 
 ROOT = Path(raycache.__file__).parent
-ORDER = ["errors", "options", "core", "group", "inline", "cluster", "cache", "memo", "edge"]
+ORDER = [
+    "errors",
+    "options",
+    "units",
+    "panel",
+    "glance",
+    "core",
+    "report",
+    "group",
+    "inline",
+    "cluster",
+    "cache",
+    "memo",
+]
+ORDER += ["edge"]
 #: Rooms that do not know each other.
 SIBLINGS = {"inline", "cluster"}
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))

@@ -12,9 +12,11 @@ from raycache import errors
 
 PUBLIC = [
     "Cache",
+    "CacheInfo",
     "CacheUnavailable",
     "CapacityError",
     "Expiring",
+    "Explanation",
     "GetterFailed",
     "Group",
     "GroupConflict",
@@ -22,17 +24,24 @@ PUBLIC = [
     "InvalidOption",
     "LoadTimeout",
     "LoaderDied",
+    "Memoized",
     "NotFound",
     "RaycacheError",
+    "Report",
     "ShardInfo",
     "Stats",
     "UncacheableValue",
+    "UnhashableArgument",
     "UnknownGroup",
     "UnpicklableGetter",
     "ValueTooLarge",
     "VersionMismatch",
     "__version__",
     "connect",
+    "load_ipython_extension",
+    "memoize",
+    "register_fingerprint",
+    "unload_ipython_extension",
 ]
 ERRORS = [each for _, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, errors.RaycacheError)]
 
@@ -64,6 +73,7 @@ BUILTIN = {
     "CapacityError": ValueError,
     "ValueTooLarge": ValueError,
     "UncacheableValue": TypeError,
+    "UnhashableArgument": TypeError,
     "UnpicklableGetter": TypeError,
     "InvalidKey": ValueError,
     "InvalidOption": ValueError,
@@ -83,7 +93,7 @@ def test_the_version_is_that_of_the_distribution():
     assert raycache.__version__ == importlib.metadata.version("raycache")
 
 
-@pytest.mark.parametrize("module", ["ray", "numpy", "click", "rich"])
+@pytest.mark.parametrize("module", ["ray", "numpy", "pandas", "IPython", "tqdm", "click", "rich"])
 def test_importing_the_package_does_not_import(python, module):
     assert python(f"import sys, raycache; print({module!r} in sys.modules)") == "False"
 

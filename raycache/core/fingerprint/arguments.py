@@ -104,13 +104,14 @@ class Arguments:
         if self._rest is not None:
             bound[self._rest] = args[count:]
         if self._others is not None:
-            bound[self._others] = others = {each: kwargs[each] for each in kwargs if each not in named}
-            kwargs = {each: kwargs[each] for each in kwargs if each in named}
-            if not taken.isdisjoint(others):
-                raise self._wrong(args, kwargs | others)
-        elif kwargs and not kwargs.keys() <= named:
-            raise self._wrong(args, kwargs)
-        bound.update(kwargs)
+            bound[self._others] = {each: kwargs[each] for each in kwargs if each not in named}
+            bound.update((each, kwargs[each]) for each in kwargs if each in named)
+            if not taken.isdisjoint(kwargs):
+                raise self._wrong(args, kwargs)
+        elif kwargs:
+            if not kwargs.keys() <= named:
+                raise self._wrong(args, kwargs)
+            bound.update(kwargs)
         if required and not required <= named & kwargs.keys():
             raise self._wrong(args, kwargs)
         return bound

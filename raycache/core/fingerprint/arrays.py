@@ -155,9 +155,10 @@ def register(registry: Registry) -> None:
     """Adds the handlers for numpy."""
     registry.add(np.ndarray, _array, content=True)
     registry.add(np.memmap, _memmap)
-    registry.add(np.ma.MaskedArray, _masked)
+    registry.add(np.ma.MaskedArray, _masked, content=True)
     registry.add(type(np.ma.masked), _masked_constant)
-    registry.add(np.generic, _scalar)
+    for kind in (np.generic, np.str_, np.bytes_):  # the latter are a str and bytes in the first place
+        registry.add(kind, _scalar)
     registry.add(np.dtype, _dtype)
 
 

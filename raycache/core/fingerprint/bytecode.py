@@ -72,7 +72,7 @@ def _code(code: types.CodeType) -> Iterator[bytes]:
     instructions = list(_without_texts(instructions))
     offsets = [each.offset for each in instructions]
     for each in instructions:
-        yield _framed(each.opname.encode(), _operand(each, offsets))
+        yield _framed(each.opname.encode(), _operand(each, code.co_consts, offsets))
     # Since 3.11 the blocks of `try` are in a table beside the instructions.
     for entry in getattr(dis.Bytecode(code), "exception_entries", ()):
         bounds = (_number(offsets, at) for at in (entry.start, entry.end, entry.target))
@@ -93,11 +93,12 @@ def _without_texts(instructions: list[dis.Instruction]) -> Iterator[dis.Instruct
             yield each
 
 
-def _operand(each: dis.Instruction, offsets: list[int]) -> bytes:
+def _operand(each: dis.Instruction, constants: tuple[Any, ...], offsets: list[int]) -> bytes:
     if each.opcode in _JUMPS:
         return str(_number(offsets, each.argval)).encode()
     if each.opcode in _CONSTANTS:
-        return encode_constant(each.argval)
+        assert each.arg is not None
+        return encode_constant(constants[each.arg])  # argval has only those that LOAD_CONST loads
     if each.opcode in _NAMED:  # newer versions load or store two variables at once
         return encode_constant(each.argval)
     if each.opcode in _COMPARISONS:

@@ -98,6 +98,21 @@ def _ufunc(value: Any, encoder: Encoder) -> None:
     raise Refused(value, "is a ufunc that is found in neither numpy nor scipy.special", "call it by its module's name")
 
 
+def _named(value: Any, encoder: Encoder) -> None:
+    found = refer(value)
+    if found is None:
+        raise Refused(value, "is not found under its own name", "call it by its module's name")
+    encoder.tag(b"named")
+    encoder.value(sys.modules[value.__module__])
+    encoder.value(found.path)
+
+
+def _remote_function(value: Any, encoder: Encoder) -> None:
+    # Where it runs, and on what, has no influence on what it returns.
+    encoder.tag(b"remote")
+    encoder.value(value._function, "._function")
+
+
 def _logger(value: logging.Logger, encoder: Encoder) -> None:
     # What is logged, and where to, has no influence on what a function returns.
     encoder.tag(b"logger")
@@ -116,6 +131,8 @@ def register(registry: Registry) -> None:
     registry.add(logging.Logger, _logger)
     registry.add("_collections._tuplegetter", _tuple_getter)
     registry.add("numpy.ufunc", _ufunc)
+    registry.add("ray.remote_function.RemoteFunction", _remote_function)
+    registry.add("numpy._core._multiarray_umath._ArrayFunctionDispatcher", _named)
     registry.add(staticmethod, _wrapped)
     registry.add(classmethod, _wrapped)
     for kind in DESCRIPTORS:

@@ -10,7 +10,7 @@ import ast
 import copy
 import types
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from raycache.core.fingerprint import reads
 from raycache.core.fingerprint.reads import Read
@@ -24,7 +24,7 @@ Names = frozenset[str]
 def reads_of_cell(tree: ast.Module) -> list[Read]:
     """Everything that running the cell reads from outside, sorted."""
     cell = _Cell()
-    assigned = cell.block(tree.body, frozenset())
+    assigned = cell.block(_Unannotated().visit(copy.deepcopy(tree)).body, frozenset())
     for deferred in list(cell.deferred.values()):
         cell.note(deferred, assigned)
     return sorted(read for read in cell.reads if read.name != _SHELL)
@@ -90,9 +90,8 @@ class _Cell:
         for case in each.cases:
             names = {getattr(node, name, None) for node in ast.walk(case.pattern) for name in ("name", "rest")}
             inner = assigned | {name for name in names if name}
-            for node in (*ast.walk(case.pattern), case.guard):
-                if isinstance(node, ast.expr):
-                    self._simple(ast.Expr(node), inner)
+            for node in (*_compared(case.pattern), *filter(None, [case.guard])):
+                self._simple(ast.Expr(node), inner)
             self.block(case.body, inner)
         return assigned
 
@@ -123,6 +122,40 @@ class _Cell:
             for module in self._imported.get(read.name, ()):
                 self.reads.add(module._replace(attributes=module.attributes + read.attributes))
             self.note(self.deferred.pop(read.name, ()), assigned)
+
+
+def _compared(pattern: ast.pattern) -> Iterator[ast.expr]:
+    """The expressions in a pattern: values, keys and classes."""
+    for node in ast.walk(pattern):
+        if isinstance(node, ast.MatchValue):
+            yield node.value
+        elif isinstance(node, ast.MatchMapping):
+            yield from node.keys
+        elif isinstance(node, ast.MatchClass):
+            yield node.cls
+
+
+class _Unannotated(ast.NodeTransformer):
+    """Takes away the annotations that say nothing about what is done: all but those in classes."""
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        node.annotation = None
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt:
+        plain = ast.Assign([node.target], node.value) if node.value is not None else ast.Pass()
+        return ast.copy_location(plain, node)
 
 
 def _targets(target: ast.expr) -> Names:

@@ -84,9 +84,14 @@ def declared(kind: type) -> Iterator[tuple[str, Any]]:
 def _dataclass(kind: Any) -> Iterator[tuple[str, Any]]:
     yield "dataclass", [bool(getattr(kind.__dataclass_params__, each)) for each in _PARAMETERS]
     for name, field in kind.__dataclass_fields__.items():
-        given = [None if each is dataclasses.MISSING else [each] for each in (field.default, field.default_factory)]
-        flags = [None if each is dataclasses.MISSING else each for each in (getattr(field, name) for name in _FIELD)]
+        given = [None if _missing(each) else [each] for each in (field.default, field.default_factory)]
+        flags = [None if _missing(each) else each for each in (getattr(field, flag) for flag in _FIELD)]
         yield f"field {name}", [given, flags, field._field_type.name, dict(field.metadata)]
+
+
+def _missing(value: Any) -> bool:
+    # By type: in a class that was pickled by value, dataclasses.MISSING has become another object.
+    return type(value) is type(dataclasses.MISSING)
 
 
 def _attrs_value(value: Any) -> Any:

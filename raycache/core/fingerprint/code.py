@@ -22,6 +22,7 @@ from raycache.core.fingerprint.registry import REGISTRY, register_handler
 from raycache.core.fingerprint.scope import Scope
 from raycache.core.fingerprint.trace import SOURCES, Part, Place, Trace, combined, current, tracing
 from raycache.core.fingerprint.values import describe
+from raycache.core.fingerprint.watch import Seal
 
 _PART_BYTES = 8
 _LRU_CACHE = type(functools.lru_cache(len))
@@ -30,7 +31,7 @@ _LRU_CACHE = type(functools.lru_cache(len))
 class Code:
     """What a function does, as of when it was looked at."""
 
-    __slots__ = ("digest", "fixed", "name", "parts", "unchanged")
+    __slots__ = ("classes", "digest", "fixed", "name", "parts", "seal", "unchanged")
 
     name: str
     """Module and qualified name, as "pipeline.Model.fit"; never a file's name."""
@@ -42,13 +43,17 @@ class Code:
     """Whether all that it was made from is still the same."""
     fixed: bool
     """Whether nothing can change, so that `unchanged()` is always True."""
+    seal: Seal | None
+    """What is watched for that."""
+    classes: tuple[type, ...]
+    """The user's own classes among what it reads."""
 
-    def __init__(self, name: str, parts: Mapping[str, Part], unchanged: Callable[[], bool] | None) -> None:
+    def __init__(self, name: str, parts: Mapping[str, Part], seal: Seal | None, classes: Iterable[type] = ()) -> None:
         self.name = name
         self.digest = _digest(name, parts)
         self.parts = _named(parts.values())
-        self.fixed = unchanged is None
-        self.unchanged = unchanged or _always
+        self.seal, self.fixed, self.classes = seal, seal is None, tuple(classes)
+        self.unchanged = _always if seal is None else seal.unchanged
 
     def __repr__(self) -> str:
         return f"<Code {self.name} {self.digest.hex()[:8]}, {len(self.parts)} parts>"
@@ -108,7 +113,7 @@ def code_of(function: Any, *, name: str | None = None, version: str | None = Non
         for number, each in enumerate(depends):
             _value(trace, "depends", str(number), each)
         trace.finish(contents)
-    return Code(name or _name(function), trace.parts, trace.watch.sealed())
+    return Code(name or _name(function), trace.parts, trace.watch.sealed(), trace.classes)
 
 
 def code_of_source(source: str, namespace: dict[str, Any], name: str) -> Code:
@@ -160,7 +165,7 @@ def _is_wrapper(value: Any) -> bool:
 
 def _value(trace: Trace, kind: str, name: str, value: Any) -> None:
     place = Place(kind, name, trace.name)
-    if isinstance(value, SOURCES):
+    if isinstance(value, SOURCES) or refer(value) is not None:
         trace.part(kind, name, combined([trace.reference(value)]), describe(value))
     else:
         trace.bind(value, place, lambda: value, lambda: None)

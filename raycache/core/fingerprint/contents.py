@@ -53,8 +53,9 @@ def _defaults(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
 def _default(trace: Trace, function: types.FunctionType, name: str, value: Any) -> bytes:
     def same() -> None:
         # The dict of keyword defaults can change in place. The tuple of the others cannot, and is watched.
-        if name in (function.__kwdefaults__ or {}):
-            trace.watch.item(function.__kwdefaults__, name, value)
+        keywords = function.__kwdefaults__ or {}
+        if name in keywords:
+            trace.watch.item(keywords, name, value)
 
     return trace.bind(value, Place("default", name, function.__qualname__), lambda: value, same)
 

@@ -74,8 +74,9 @@ def _of_library(value: Any) -> str:
     if base is None:
         return ""
     name, shape, dtype = base.__name__, getattr(value, "shape", None), getattr(value, "dtype", None)
-    if name in _SHOWN and type(value) is base:
-        return f"{name} {value}"
+    shown = next((each.__name__ for each in base.__mro__ if each.__name__ in _SHOWN), None)
+    if shown is not None and type(value) is base:
+        return f"{shown} {value}"
     if not isinstance(shape, tuple) or (dtype is None and len(shape) != 2):
         return f"{name} of {base.__len__(value):,}" if issubclass(base, Sized) else f"object of type {name}"
     if dtype is None:

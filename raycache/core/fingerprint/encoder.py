@@ -18,8 +18,16 @@ from raycache.core.fingerprint.refusal import MAX_DEPTH, Refused, too_deep
 
 _FOLD_BYTES = 1 << 10  # a value's encoding that is longer is replaced by its digest
 _STREAM_BYTES = 64 << 10  # and so is what the items of a container have come to
-_PIECE_BYTES = 64  # what is sorted is short
+_PIECE_BYTES = 64  # what is sorted is short, and what is shorter is not worth remembering
 _MET_AGAIN = 10_000  # values remembered during one call, in case they are met again
+
+
+def _folded(encoding: bytes | bytearray) -> bytes:
+    return b"D" + blake3(encoding).digest(DIGEST_BYTES)
+
+
+def _short(piece: bytes) -> bytes:
+    return piece if len(piece) <= _PIECE_BYTES else _folded(piece)
 
 
 class Encoder:
@@ -40,12 +48,8 @@ class Encoder:
 
     def named(self, value: Any, name: str) -> None:
         """Writes the outermost value, which whoever passed it calls `name`."""
-        atom = ATOMS.get(type(value))
-        if atom is not None:
-            self.out += atom(value)
-            return
         try:
-            self._value(value)
+            self.value(value)
         except Refused as refused:
             raise refused.error(name) from refused.__cause__
         except RecursionError:
@@ -65,41 +69,39 @@ class Encoder:
 
     def value(self, child: Any, step: str | int = "") -> None:
         """Writes a value inside the handler's own; `step` is how to get there: `.name`, an index, `['key']`."""
-        atom = ATOMS.get(type(child))
+        out, kind = self.out, type(child)
+        atom = ATOMS.get(kind)
         if atom is not None:
-            self.out += atom(child)
-            return
-        try:
-            self._value(child)
-        except Refused as refused:
-            refused.step(step)
-            raise
+            out += atom(child)
+        elif id(child) in self._met:
+            out += self._met[id(child)][1]
+        else:
+            start = len(out)
+            self._depth += 1
+            try:
+                if self._depth > MAX_DEPTH:
+                    raise too_deep(child)
+                self._find(kind)(child, self)
+            except Refused as refused:
+                refused.leave(child)
+                refused.step(step)
+                raise
+            self._depth -= 1  # only if nothing was raised: an encoder that has refused something is done
+            if len(out) - start > _PIECE_BYTES:
+                self._remember(child, start)
 
-    def _value(self, value: Any) -> None:
-        out, start = self.out, len(self.out)
-        if id(value) in self._met:
-            out += self._met[id(value)][1]
-            return
-        if self._depth == MAX_DEPTH:
-            raise too_deep(value)
-        self._depth += 1
-        try:
-            self._find(type(value))(value, self)
-        except Refused as refused:
-            refused.leave(value)
-            raise
-        self._depth -= 1  # only if nothing was raised: an encoder that has refused something is done
-        if len(out) - start > _FOLD_BYTES:
+    def _remember(self, value: Any, start: int) -> None:
+        """Keeps the encoding of a value that may be met again: what is shared at every level is in 2 ** n places."""
+        if len(self.out) - start > _FOLD_BYTES:
             self._fold(start)
-            if len(self._met) >= _MET_AGAIN:
-                self._met.clear()
-            self._met[id(value)] = (value, bytes(out[start:]))
+        if len(self._met) >= _MET_AGAIN:
+            self._met.clear()
+        self._met[id(value)] = (value, bytes(self.out[start:]))
 
     def _fold(self, start: int) -> None:
-        out = self.out
-        folded = b"D" + blake3(memoryview(out)[start:]).digest(DIGEST_BYTES)
-        del out[start:]
-        out += folded
+        folded = _folded(self.out[start:])
+        del self.out[start:]
+        self.out += folded
 
     def items(self, values: Iterable[Any], size: int) -> None:
         """Writes values in their order."""
@@ -117,17 +119,24 @@ class Encoder:
 
     def mapping(self, items: Iterable[tuple[Any, Any]], step: Callable[[Any], str] = "[{}]".format) -> None:
         """Writes keys with their values, in no order; `step` makes a step of a key."""
-        pieces: list[bytes] = []
-        start = len(self.out)
+        atom_of, pieces = ATOMS.get, []
         for key, value in items:
-            self.value(key, ".keys()")
-            try:
-                self.value(value)
-            except Refused as refused:
-                refused.step(step(key))
-                raise
-            pieces.append(self._piece(start))
+            key_atom, atom = atom_of(type(key)), atom_of(type(value))
+            if key_atom is not None and atom is not None:
+                pieces.append(_short(key_atom(key) + atom(value)))
+            else:
+                pieces.append(self._item(key, value, step))
         self._sorted(pieces)
+
+    def _item(self, key: Any, value: Any, step: Callable[[Any], str]) -> bytes:
+        start = len(self.out)
+        self.value(key, ".keys()")
+        try:
+            self.value(value)
+        except Refused as refused:
+            refused.step(step(key))
+            raise
+        return self._piece(start)
 
     def unordered(self, values: Iterable[Any]) -> None:
         """Writes values in no order."""
@@ -139,11 +148,10 @@ class Encoder:
         self._sorted(pieces)
 
     def _piece(self, start: int) -> bytes:
-        if len(self.out) - start > _PIECE_BYTES:
-            self._fold(start)
-        piece = bytes(memoryview(self.out)[start:])
+        """Takes back what was written last, to be sorted."""
+        piece = bytes(self.out[start:])
         del self.out[start:]
-        return piece
+        return _short(piece)
 
     def _sorted(self, pieces: list[bytes]) -> None:
         pieces.sort()

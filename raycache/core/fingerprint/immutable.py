@@ -34,6 +34,14 @@ def is_immutable(value: Any) -> bool:
         return is_immutable(value.__self__)
     if kind is _LRU_CACHE:
         return is_immutable(value.__wrapped__)
-    if kind.__module__.partition(".")[0] == "raycache":  # a memoized function
-        return is_immutable(getattr(value, "__wrapped__", []))
+    if hasattr(kind, "__raycache_key__"):
+        return _is_memoized(value) and is_immutable(value.__raycache_key__())
     return kind in _ALONE or isinstance(value, _CODE)
+
+
+def _is_memoized(value: Any) -> bool:
+    """Whether this is a memoized function whose key has the function itself in it, which is then watched for itself."""
+    if type(value).__module__.partition(".")[0] != "raycache":
+        return False
+    key, wrapped = value.__raycache_key__(), getattr(value, "__wrapped__", None)
+    return type(key) is tuple and any(each is wrapped for each in key)

@@ -42,10 +42,12 @@ def refer(value: Any) -> Reference | None:
     if isinstance(value, types.ModuleType):
         package = _package(value.__name__, getattr(value, "__file__", None) or "")
         return package and Reference(package, value.__name__)
+    if isinstance(value, types.BuiltinFunctionType):
+        return _builtin(value)
     if isinstance(value, DESCRIPTORS):
         owner = refer(value.__objclass__)
         return owner and owner._replace(path=f"{owner.path}.{value.__name__}")
-    return None
+    return _named(value) if callable(value) and _package(type(value).__module__) is not None else None
 
 
 def is_installed(function: types.FunctionType) -> Package | None:
@@ -66,12 +68,31 @@ def _function(function: types.FunctionType) -> Reference | None:
     return package and Reference(package, f"{function.__globals__.get('__name__')}.{function.__qualname__}")
 
 
+def _builtin(function: types.BuiltinFunctionType) -> Reference | None:
+    """A function written in C; not a method that is bound to a value."""
+    module = function.__module__ or "builtins"
+    bound = function.__self__
+    if bound is not None and not (isinstance(bound, types.ModuleType) and bound.__name__ in (module, "builtins")):
+        return None
+    package = _package(module)
+    return package and Reference(package, f"{module}.{function.__qualname__}")
+
+
 def _class(kind: type) -> Reference | None:
     module = kind.__module__
     package = None if module in MAIN else _package(module)
     if package is None or (kind.__flags__ & _HEAP_TYPE and not leads_to(module, kind.__qualname__, kind)):
         return None
     return Reference(package, f"{module}.{kind.__qualname__}")
+
+
+def _named(value: Any) -> Reference | None:
+    """A callable object of an installed package that has a name there, as many functions of numpy are."""
+    module, path = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    if not isinstance(path, str) or not isinstance(module, str) or not leads_to(module, path, value):
+        return None
+    package = None if module in MAIN else _package(module)
+    return package and Reference(package, f"{module}.{path}")
 
 
 def leads_to(module: str, path: str, value: Any) -> bool:

@@ -17,13 +17,14 @@ from typing import Any
 from raycache.core.fingerprint.encoder import Encoder
 from raycache.core.fingerprint.refusal import Refused
 
+_KEPT_HASH = "_attrs_cached_hash"  # where attrs keeps an instance's hash(), which each process makes its own of
 _POINTER_BYTES = struct.calcsize("P")
 
 
 def plain(value: Any, encoder: Encoder) -> None:
     """The handler for everything that nothing else is known of."""
     kind: Any = type(value)
-    if kind is object or not _transparent(kind):
+    if kind is object or not transparent(kind):
         raise Refused(value)
     encoder.tag(b"instance")
     encoder.value(kind)
@@ -37,13 +38,17 @@ def attributes(value: Any, encoder: Encoder, base: type = object) -> None:
     if slots:
         encoder.tag(b"slots")
         encoder.mapping(_filled(value, slots), ".{}".format)
-    encoder.mapping(getattr(value, "__dict__", {}).items(), ".{}".format)
+    own = getattr(value, "__dict__", {})
+    if _KEPT_HASH in own:
+        own = {name: each for name, each in own.items() if name != _KEPT_HASH}
+    encoder.mapping(own.items(), ".{}".format)
 
 
 def _filled(value: Any, slots: Mapping[str, types.MemberDescriptorType]) -> Iterator[tuple[str, Any]]:
     for name, slot in slots.items():
         with contextlib.suppress(AttributeError):  # not set
-            yield name, slot.__get__(value)
+            if name != _KEPT_HASH:
+                yield name, slot.__get__(value)
 
 
 @functools.lru_cache(1000)
@@ -53,12 +58,22 @@ def _slots(kind: type, base: type) -> Mapping[str, types.MemberDescriptorType]:
     for each in kind.__mro__[: kind.__mro__.index(base)]:
         for name, slot in vars(each).items() if "__slots__" in vars(each) else ():
             if isinstance(slot, types.MemberDescriptorType):
-                slots[f"{name} of {each.__qualname__}" if name in slots else name] = slot
+                slots[f"{name}, slot {len(slots)}" if name in slots else name] = slot
     return slots
 
 
 @functools.lru_cache(1000)
-def _transparent(kind: type) -> bool:
-    """Whether instances are no larger than their attributes need: nothing is hidden in them."""
-    pointers = len(_slots(kind, object)) + (kind.__dictoffset__ > 0) + (kind.__weakrefoffset__ > 0)
-    return kind.__itemsize__ == 0 and kind.__basicsize__ <= object.__basicsize__ + pointers * _POINTER_BYTES
+def transparent(kind: type, base: type = object) -> bool:
+    """Whether instances are no larger than `base` and their own attributes need: nothing else is in them."""
+    pointers = (
+        len(_slots(kind, base)) + _differs(kind, base, "__dictoffset__") + _differs(kind, base, "__weakrefoffset__")
+    )
+    return (
+        kind.__itemsize__ == base.__itemsize__ and kind.__basicsize__ <= base.__basicsize__ + pointers * _POINTER_BYTES
+    )
+
+
+def _differs(kind: type, base: type, offset: str) -> bool:
+    """Whether a pointer was added; one at a negative offset lies before the instance, or after its items."""
+    own = getattr(kind, offset)
+    return own != getattr(base, offset) and (own > 0 or base.__itemsize__ > 0)

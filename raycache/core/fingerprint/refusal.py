@@ -5,13 +5,11 @@ The path is put together on the way up, so that it costs nothing when all goes w
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from raycache.errors import UnhashableArgument
 
-MAX_DEPTH = 200
-_ROOT = re.compile(r"\w+")
+MAX_DEPTH = 150  # what a stack of Python's usual 1,000 frames has room for
 
 
 class Refused(Exception):
@@ -40,14 +38,14 @@ class Refused(Exception):
         if cycle is not None:
             outer, inner = (self._path(name, steps) for steps in cycle)
             return UnhashableArgument(
-                f"`{inner}` is `{outer}` itself: what contains itself has no fingerprint; {_remedies(outer, name)}"
+                f"`{inner}` is `{outer}` itself: what contains itself has no fingerprint; {_remedies(name)}"
             )
         path = self._path(name, 0)
         if self.reason:
-            return UnhashableArgument(f"`{path}` {self.reason}; {self.remedy or _remedies(path, name, self.value)}")
+            return UnhashableArgument(f"`{path}` {self.reason}; {self.remedy or _remedies(name)}")
         return UnhashableArgument(
             f"`{path}` is of type {type_name(type(self.value))}, which has no fingerprint; "
-            f"{_remedies(path, name, self.value)}"
+            f"{_remedies(name, type(self.value).__name__)}"
         )
 
     def _path(self, name: str, steps: int) -> str:
@@ -75,11 +73,8 @@ def type_name(kind: type) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _remedies(path: str, name: str, value: Any = None) -> str:
-    found = _ROOT.match(name)
-    argument = found[0] if found else name
-    own = type(value).__name__ if value is not None else "its class"
+def _remedies(argument: str, kind: str = "type") -> str:
     return (
         f"pass something simpler, leave it out (ignore=[{argument!r}]), make the key yourself (key=, a function of the "
-        f"arguments), define __raycache_key__ on the class, or call raycache.register_fingerprint({own}, fn)"
+        f"arguments), define __raycache_key__ on the class, or call raycache.register_fingerprint({kind}, fn)"
     )

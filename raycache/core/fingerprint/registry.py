@@ -7,6 +7,7 @@ the first value of such a library turns up, so that nothing is loaded that the p
 
 from __future__ import annotations
 
+import enum
 import importlib
 import sys
 import threading
@@ -15,8 +16,8 @@ from typing import Any
 
 from raycache.core.fingerprint.atoms import ATOMS
 from raycache.core.fingerprint.encoder import Encoder
-from raycache.core.fingerprint.instances import attributes, plain
-from raycache.core.fingerprint.refusal import type_name
+from raycache.core.fingerprint.instances import attributes, plain, transparent
+from raycache.core.fingerprint.refusal import Refused, type_name
 from raycache.errors import InvalidOption
 
 Handler = Callable[[Any, Encoder], None]
@@ -58,7 +59,7 @@ class Registry:
 
     def _search(self, kind: type) -> Handler:
         with self._lock:
-            self._load({base.__module__.partition(".")[0] for base in kind.__mro__})
+            self._load({_library(base) for base in kind.__mro__})
             handler = next(filter(None, (self._of_base(kind, base) for base in kind.__mro__)))
             if len(self._found) >= _REMEMBERED_TYPES:  # classes of notebook cells, made anew with every run
                 self._found = {}
@@ -78,7 +79,10 @@ class Registry:
     def _of_base(self, kind: type, base: type) -> Handler | None:
         if base in self._handlers:
             handler, content = self._handlers[base]
-            return handler if base is kind or not content else _extended(handler, base)
+            if base is kind or not content:
+                return handler
+            # A member of an IntEnum is an int as well, but told by its name.
+            return None if isinstance(kind, enum.EnumMeta) else _extended(handler, kind, base)
         return _own_key if "__raycache_key__" in vars(base) else None
 
 
@@ -94,14 +98,32 @@ def _resolve(name: str) -> type | None:
     return None
 
 
+def _library(kind: type) -> str:
+    """The top-level package that a type says it comes from."""
+    module = kind.__module__
+    return module.partition(".")[0] if isinstance(module, str) else ""
+
+
+def _refuse(value: Any, encoder: Encoder) -> None:
+    raise Refused(value)
+
+
+def _struct_sequence(value: Any, encoder: Encoder) -> None:
+    encoder.value(value.__reduce__()[1])
+
+
 def _own_key(value: Any, encoder: Encoder) -> None:
     encoder.tag(b"key")
     encoder.value(type(value))
     encoder.passing(type(value).__raycache_key__, value, ".__raycache_key__()")
 
 
-def _extended(content: Handler, base: type) -> Handler:
+def _extended(content: Handler, kind: type, base: type) -> Handler:
     """For subclasses: the class, what the base holds, and what the subclass has added to it."""
+    if hasattr(kind, "n_sequence_fields"):  # as time.struct_time, a tuple with more items than it shows
+        content = _struct_sequence
+    elif not transparent(kind, base):
+        return _refuse
 
     def handler(value: Any, encoder: Encoder) -> None:
         encoder.tag(b"subclass")

@@ -68,19 +68,24 @@ class Scope:
             self._trace.watch.empty(cell)
             return ABSENT
         same = functools.partial(self._trace.watch.cell, cell, value)
-        return self._value(value, read, functools.partial(attrgetter("cell_contents"), cell), same)
+        return self._value(value, read, cell, functools.partial(attrgetter("cell_contents"), cell), same)
 
     def _item(self, mapping: Mapping[str, Any], read: Read) -> bytes:
         """What is under a name in a module."""
         value = mapping[read.name]
         same = functools.partial(self._trace.watch.item, mapping, read.name, value)
-        return self._value(value, read, functools.partial(getitem, mapping, read.name), same)
+        return self._value(value, read, mapping, functools.partial(getitem, mapping, read.name), same)
 
-    def _value(self, value: Any, read: Read, fetch: Callable[[], Any], same: Callable[[], None]) -> bytes:
+    def _value(self, value: Any, read: Read, holder: Any, fetch: Callable[[], Any], same: Callable[[], None]) -> bytes:
         if read.attributes and isinstance(value, types.ModuleType):
             same()
             return self._attribute(value, read)
-        bound = self._trace.bind(value, Place(read.kind, read.name, self._reader), fetch, same)
+        key = (id(holder), read.name)
+        bound = self._trace.bound.get(key)
+        if bound is None:
+            module = holder.get("__name__", "") if isinstance(holder, dict) else ""
+            place = Place(read.kind, read.name, self._reader, module)
+            bound = self._trace.bound[key] = self._trace.bind(value, place, fetch, same)
         if read.attributes and isinstance(value, types.FunctionType) and read.attributes[0] in vars(value):
             # Somebody has put an attribute on a function.
             return bound + self._item(vars(value), Read("global", read.attributes[0]))

@@ -116,26 +116,24 @@ def _inner(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def _written(code: types.CodeType, nodes: list[_Function]) -> _Function | None:
-    """Which of the functions that start on one line was compiled to the code: by its columns, since 3.11."""
+    """Which of the functions that start on one line was compiled to the code; since 3.11 its columns tell."""
     if len(nodes) <= 1 or not hasattr(code, "co_positions"):
         return nodes[0] if len(nodes) == 1 else None
-    spans = [((line, start), (end_line, end)) for line, end_line, start, end in code.co_positions() if line and end]
-    around = [
-        node
-        for node in nodes
-        if all(
-            start >= _start(node) and end <= _end(node) for start, end in spans if start < end and start[1] is not None
-        )
+    spans = [
+        ((line, start), (end_line, end))
+        for line, end_line, start, end in code.co_positions()
+        if line and end_line and start is not None and end  # the first instructions are nowhere
     ]
-    around.sort(key=lambda node: (_start(node), [-at for at in _end(node)]))
-    return around[-1] if around and spans else None
+    around = [
+        (body.lineno, body.col_offset, node)
+        for node in nodes
+        for body in [node.body if isinstance(node, ast.Lambda) else node]
+        if all((body.lineno, body.col_offset) <= start and end <= _end(body) for start, end in spans)
+    ]
+    return max(around, key=lambda each: each[:2])[2] if spans and around else None
 
 
-def _start(node: _Function) -> tuple[int, int]:
-    return node.lineno, node.col_offset
-
-
-def _end(node: _Function) -> tuple[int, int]:
+def _end(node: ast.expr | ast.stmt) -> tuple[int, int]:
     return node.end_lineno or 0, node.end_col_offset or 0
 
 

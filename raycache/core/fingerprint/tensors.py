@@ -49,8 +49,14 @@ def _named(value: Any, encoder: Encoder) -> None:
     encoder.value(str(value))
 
 
+def _size(value: Any, encoder: Encoder) -> None:
+    encoder.tag(b"torch.Size")
+    encoder.value(tuple(map(int, value)))
+
+
 def register(registry: Registry) -> None:
     """Adds the handlers for torch."""
     registry.add(torch.Tensor, _tensor, content=True)
+    registry.add(torch.Size, _size)
     for kind in (torch.dtype, torch.device, torch.layout, torch.memory_format):
         registry.add(kind, _named)

@@ -63,11 +63,12 @@ class Part(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a value is read: what it is called there, and by which code."""
+    """Where a value is read: what it is called there, by which code, and of which module."""
 
     kind: str
     name: str
     reader: str
+    module: str = ""
 
 
 class Trace:
@@ -77,15 +78,22 @@ class Trace:
         self.name = name
         self.watch = Watch()
         self.parts: dict[str, Part] = {}
+        #: What stands for values that were read before, by what holds them and their names there.
+        self.bound: dict[tuple[int, str], bytes] = {}
         self._labels: dict[int, str] = {}
         self._held: list[Any] = []  # as long as they are held, the ids are theirs
         self._queue: deque[tuple[str, Source]] = deque()
 
     def part(self, kind: str, name: str, digest: bytes, text: str, qualified: str = "") -> str:
-        """Adds a part. Its label is the same whatever module it comes from, so that scripts and modules agree."""
+        """Adds a part. Its label is the same whatever module it comes from, so that scripts and modules agree.
+
+        Values of one name that are the same are one part: a function that was pickled by value has globals of its own.
+        """
         short = kind if kind == "code" else f"{kind} {name}"
         label, number = short, 1
         while label in self.parts:
+            if digest and self.parts[label].digest == digest:
+                return label
             number += 1
             label = f"{short} ({number})"
         self.parts[label] = Part(kind, name, qualified or name, digest, text)
@@ -95,6 +103,11 @@ class Trace:
         """Adds a package, which counts by its version."""
         if f"package {package.name}" not in self.parts:
             self.part("package", package.name, combined([package.version.encode()]), package.version)
+
+    @property
+    def classes(self) -> list[type]:
+        """The user's own classes that were referred to."""
+        return [each for each in self._held if isinstance(each, type)]
 
     def start(self, value: Source) -> None:
         """Begins with a function or class of the user's."""
@@ -136,12 +149,12 @@ class Trace:
         # A memoized function that calls itself by its name, or one that was met before.
         wrapped = getattr(value, "__wrapped__", None) if hasattr(type(value), "__raycache_key__") else None
         source = wrapped if id(wrapped) in self._labels else value
-        if isinstance(source, SOURCES):
+        if isinstance(source, SOURCES) or refer(source) is not None:
             same()
             return self.reference(source)
         digest = self.fingerprint(value, place)
         self.keep(value, digest, fetch, same)
-        qualified = f"{place.reader}.{place.name}"
+        qualified = f"{place.module or place.reader}.{place.name}"
         return self.part(place.kind, place.name, digest, describe(value), qualified).encode()
 
     def keep(self, value: Any, digest: bytes, fetch: Callable[[], Any], same: Callable[[], None]) -> None:

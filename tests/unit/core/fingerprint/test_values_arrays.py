@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import itertools
 import math
-import os
 from typing import Any
 
 import numpy as np
@@ -65,21 +64,48 @@ DIFFERENT: list[list[Any]] = [
     [np.array(["a", "b"], "T"), np.array(["ab", ""], "T"), np.array(["a", "b"])],
     [np.array([0.0]), np.array([-0.0]), np.array([math.nan]), np.array([math.inf]), np.array([-math.inf])],
     [np.array([1 + 1j]), np.array([complex(math.nan, 1)]), np.array([complex(1, math.nan)]), np.array([1 - 1j])],
-    [np.array([(1, 2)], PAIR), np.array([(2, 1)], PAIR), np.array([(1, 2)], [("x", "i1"), ("b", "f8")])]
-    + [np.array([(1, 2)], [("a", "i2"), ("b", "f8")]), np.array([(1, 2)], np.dtype(PAIR, align=True))],
+    [np.array([(1, 2)], PAIR), np.array([(2, 1)], PAIR), np.array([(1, 2)], [("x", "i1"), ("b", "f8")])],
+    [
+        np.array([(1, 2)], PAIR),
+        np.array([(1, 2)], [("a", "i2"), ("b", "f8")]),
+        np.array([(1, 2)], np.dtype(PAIR, align=True)),
+    ],
     [np.zeros(1, [("a", "i4", 2)]), np.zeros(1, [("a", "i4"), ("b", "i4")]), np.zeros(1, [("a", "i8")])],
-    [np.ma.array([1, 2], mask=[0, 1]), np.ma.array([1, 2], mask=[1, 0]), np.ma.array([1, 2]), np.array([1, 2])]
-    + [np.ma.array([1, 3], mask=[0, 1]), np.ma.array([1, 2], mask=[0, 1], fill_value=7), np.ma.masked],
+    [np.ma.array([1, 2], mask=[0, 1]), np.ma.array([1, 2], mask=[1, 0]), np.ma.array([1, 2]), np.array([1, 2])],
+    [
+        np.ma.array([1, 2], mask=[0, 1]),
+        np.ma.array([1, 3], mask=[0, 1]),
+        np.ma.array([1, 2], mask=[0, 1], fill_value=7),
+        np.ma.masked,
+    ],
     [tagged([1]), np.array([1]), tagged([2]), tagged([1], unit="m"), tagged([1], unit="s"), np.rec.array([(1,)])],
     [np.dtype("i4"), np.dtype(">i4"), np.dtype(PAIR), np.dtype(PAIR, align=True), np.dtype("M8[s]"), np.dtype("O")],
     [LARGE, LARGE + 0.5, LARGE[:-1], LARGE.astype("f4"), LARGE.reshape(2, -1), LARGE[::-1], LARGE.tolist()],
     [HUGE, HUGE.T, HUGE.reshape(1000, 1500), HUGE[:, ::-1], HUGE[::-1], HUGE + 1],
-    [sp.csr_array(SQUARE), sp.csr_matrix(SQUARE), sp.csc_array(SQUARE), sp.coo_array(SQUARE), SQUARE]
-    + [sp.csr_array(SQUARE.T), sp.csr_array(SQUARE.astype("f4")), sp.csr_array((3, 3)), sp.csr_array((3, 4))],
-    [sp.bsr_array(np.eye(4), blocksize=(1, 1)), sp.bsr_array(np.eye(4), blocksize=(2, 2)), sp.dia_array(np.eye(4))]
-    + [sp.lil_array(np.eye(4)), sp.dok_array(np.eye(4)), sp.coo_array(np.eye(4)), sp.coo_array(2 * np.eye(4))],
-    [torch.zeros(2), torch.zeros(2, dtype=torch.float64), torch.zeros(2, dtype=torch.int32), torch.zeros(1, 2)]
-    + [torch.zeros(2, requires_grad=True), torch.zeros(3), torch.nn.Parameter(torch.zeros(2)), np.zeros(2, "f4")],
+    [sp.csr_array(SQUARE), sp.csr_matrix(SQUARE), sp.csc_array(SQUARE), sp.coo_array(SQUARE), SQUARE],
+    [
+        sp.csr_array(SQUARE),
+        sp.csr_array(SQUARE.T),
+        sp.csr_array(SQUARE.astype("f4")),
+        sp.csr_array((3, 3)),
+        sp.csr_array((3, 4)),
+    ],
+    [sp.bsr_array(np.eye(4), blocksize=(1, 1)), sp.bsr_array(np.eye(4), blocksize=(2, 2)), sp.dia_array(np.eye(4))],
+    [
+        sp.dia_array(np.eye(4)),
+        sp.lil_array(np.eye(4)),
+        sp.dok_array(np.eye(4)),
+        sp.coo_array(np.eye(4)),
+        sp.coo_array(2 * np.eye(4)),
+    ],
+    [torch.zeros(2), torch.zeros(2, dtype=torch.float64), torch.zeros(2, dtype=torch.int32), torch.zeros(1, 2)],
+    [
+        torch.zeros(2),
+        torch.zeros(2, requires_grad=True),
+        torch.zeros(3),
+        torch.nn.Parameter(torch.zeros(2)),
+        np.zeros(2, "f4"),
+    ],
     [torch.arange(4).reshape(2, 2), torch.arange(4).reshape(2, 2).T, torch.arange(4), torch.arange(1, 5)],
     [torch.tensor([1 + 1j]), torch.tensor([1 + 1j]).conj(), torch.tensor([0.0]), torch.tensor([-0.0])],
     [torch.zeros(0, 3), torch.zeros(3, 0), torch.zeros(0), torch.tensor(0.0)],
@@ -142,7 +168,7 @@ SAME: list[tuple[Any, Any]] = [
     (objects("a", [1]), objects("".join("a"), [1])),
     (objects(1, "x", None)[::-1], objects(None, "x", 1)),
     (objects(*range(5)).reshape(1, 5), np.asfortranarray(objects(*range(5)).reshape(1, 5))),
-    (np.array("2024-01-01", "M8[s]"), np.datetime64("2024-01-01", "s") + np.zeros((), "m8[s]")),
+    (np.array("2024-01-01", "M8[s]")[()], np.datetime64("2024-01-01", "s")),
     (np.float64(1.5), np.array([1.5])[0]),
     (np.float64("nan"), -np.float64("nan")),
     (np.ma.array([1, 2]), np.ma.array([1, 2], mask=[0, 0])),
@@ -170,7 +196,6 @@ SAME: list[tuple[Any, Any]] = [
     (torch.arange(8)[2:4], torch.tensor([2, 3])),
     (torch.tensor([1 - 1j]), torch.tensor([1 + 1j]).conj()),
     (torch.tensor([math.nan, 1]), -torch.tensor([math.nan, -1])),
-    (torch.tensor([-1j]), torch.tensor([1j]).conj().clone()),
     (torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.tensor([1.0, 1.0]))),
     (torch.ones(2, dtype=torch.bfloat16), torch.tensor([1, 1]).to(torch.bfloat16)),
     (torch.zeros(5).expand(3, 5), torch.zeros(3, 5)),
@@ -299,7 +324,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     assert python(program) == "0"
 
 
-def test_torch_works_without_numpy_being_asked():
+def test_a_model_counts_with_its_weights():
     model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU())
     before = fingerprint(model)
 
@@ -314,4 +339,3 @@ def test_torch_works_without_numpy_being_asked():
 def test_the_tables_have_enough_rows():
     assert sum(len(row) * (len(row) - 1) // 2 for row in DIFFERENT) >= 150
     assert len(SAME) >= 50
-    assert os.cpu_count()

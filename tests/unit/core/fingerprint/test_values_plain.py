@@ -13,6 +13,7 @@ import math
 import pathlib
 import re
 import struct
+import time
 import types
 import uuid
 import zoneinfo
@@ -54,6 +55,11 @@ class Shade(enum.Enum):
 
 class Level(enum.IntEnum):
     LOW = 1
+    HIGH = 2
+
+
+class Tone(str, enum.Enum):
+    LOW = "low"
 
 
 class Mode(enum.Flag):
@@ -107,6 +113,8 @@ DIFFERENT: list[list[Any]] = [
     [pathlib.PurePosixPath("a/b"), pathlib.PureWindowsPath("a/b"), pathlib.PosixPath("a/b"), pathlib.Path("a"), "a/b"],
     [re.compile("a"), re.compile("b"), re.compile(b"a"), re.compile("a", re.IGNORECASE), "a"],
     [Color.RED, Color.BLUE, Shade.RED, Level.LOW, 1, "RED", Mode.READ, Mode.WRITE, Mode.READ | Mode.WRITE, Mode(0)],
+    [Level.LOW, Level.HIGH, Tone.LOW, 1, "low"],
+    [time.gmtime(0), time.gmtime(1), tuple(time.gmtime(0)), time.struct_time((*time.gmtime(0), "CET", 3600))],
     [Point(1, 2), Point(2, 1), Place(1, 2), (1, 2), [1, 2]],
     [Listing([1]), [1], with_attributes(Listing([1]), name="x"), with_attributes(Listing([1]), name="y"), Listing()],
     [Table(a=1), {"a": 1}, Table(a=2), with_attributes(Table(), a=1), collections.Counter(a=1)],

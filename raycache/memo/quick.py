@@ -1,0 +1,177 @@
+"""Quick calls: near entries of a memoized function that are found by its arguments alone, without a fingerprint.
+
+Only arguments whose type and value say everything are found so: str, bytes, int, bool, None, and floats but for zeros.
+The method that does it is generated for each function, as `dataclasses` generates `__init__`: it has the function's own
+parameters, so that a call makes no tuple and no dict, and what tells whether the code is still the same is part of it.
+Measured: a hit takes half of what one written once for all functions takes, 0.2 against 0.47 us.
+"""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from raycache.core.near import NearEntry
+from raycache.memo.identity import Code
+
+_SIMPLE = frozenset({str, bytes, int, bool, float, type(None)})
+_MOST_PARAMETERS = 8
+#: Of what code reads, that is looked at in the method itself; more takes one call.
+_MOST_WATCHED = 40
+_KINDS = (
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    inspect.Parameter.KEYWORD_ONLY,
+)
+
+
+class _Absent:
+    """Stands for an argument that was not given."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+ABSENT: Any = _Absent()
+
+_LIVE = (
+    "(_rc_now := _rc_clock()) < _rc_entry.lease[0] and _rc_entry.slots[_rc_entry.slot] == _rc_entry.version"
+    " and _rc_now < _rc_entry.expires"
+)
+_HIT = """\
+            if _rc_found is not None:
+                _rc_entry, _rc_kind = _rc_found
+                if {live} and {kinds} {unchanged}:
+                    _rc_entry.hits += 1
+                    return _rc_entry.value if _rc_entry.shared else _rc_decoded(_rc_entry.result)
+"""
+
+
+class Quick:
+    """The entries of one function, by the argument that alone was given, or by all arguments; with their types."""
+
+    def __init__(self, signature: inspect.Signature) -> None:
+        self.names = _names(signature)
+        self._parameters = tuple(signature.parameters.values())
+        self.one: dict[Any, tuple[NearEntry, Any]] = {}
+        self._many: dict[tuple[Any, ...], tuple[NearEntry, Any]] = {}
+
+    def clear(self) -> None:
+        self.one.clear()
+        self._many.clear()
+
+    def remember(self, entry: NearEntry, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        """Has a call find its entry from now on, if its arguments are simple enough."""
+        given = self._given(args, kwargs)
+        if given is None or not all(map(_is_simple, given)):
+            return False
+        if all(each is ABSENT for each in given[1:]):
+            table: dict[Any, Any] = self.one
+            name: Any = given[0] if given else ()
+            kind: Any = type(name)
+        else:
+            table, name, kind = self._many, given, (*map(type, given),)
+        table[name] = entry, kind
+        entry.aliases.append((table, name))
+        return True
+
+    def find(self, argument: Any, now: float) -> NearEntry | None:
+        """The live entry of a call with this argument alone. Whether the code is still the same, the caller knows."""
+        try:
+            found = self.one.get(argument)
+        except Exception:  # an argument without a hash
+            return None
+        if found is None or type(argument) is not found[1] or not found[0].live(now):
+            return None
+        return found[0]
+
+    def _given(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """One value for each parameter."""
+        if self.names is None or len(args) + len(kwargs) > len(self.names):
+            return None
+        return (*args, *(kwargs.get(name, ABSENT) for name in self.names[len(args) :]))
+
+    def method(
+        self,
+        name: str,
+        code: Code,
+        clock: Callable[[], float],
+        decoded: Callable[[Any], Any],
+        slow: Callable[..., Any],
+    ) -> Callable[..., Any] | None:
+        """The `__call__` of a function; `slow` takes its arguments in a tuple where nothing is found. None: it has too
+        many parameters, or variable ones."""
+        if self.names is None:
+            return None
+        conditions, space = _conditions(code)
+        space |= {"_rc_clock": clock, "_rc_decoded": decoded, "_rc_slow": slow, "_rc_absent": ABSENT}
+        space |= {"_rc_one": self.one.get, "_rc_many": self._many.get}
+        if not (name.isidentifier() and not keyword.iskeyword(name)):
+            name = "call"
+        exec(_source(name, self._parameters, conditions), space)
+        method: Callable[..., Any] = space[name]
+        return method
+
+
+def _names(signature: inspect.Signature) -> tuple[str, ...] | None:
+    """The parameters, if quick calls can be made of them."""
+    parameters = signature.parameters.values()
+    if len(parameters) > _MOST_PARAMETERS or any(each.kind not in _KINDS for each in parameters):
+        return None
+    names = tuple(signature.parameters)
+    return None if any(name.startswith("_rc_") for name in names) else names
+
+
+def _is_simple(value: Any) -> bool:
+    """Whether type and == tell the argument from all others; 0.0 and -0.0 are equal."""
+    kind = type(value)
+    return value is ABSENT or (kind in _SIMPLE and not (kind is float and value == 0.0))
+
+
+def _conditions(code: Code) -> tuple[str, dict[str, Any]]:
+    """What tells whether the code is still the same, as an expression to be added, and what it refers to."""
+    seal = code.seal
+    if seal is None:
+        return "", {}
+    if len(seal.space) <= _MOST_WATCHED:
+        return f"and {seal.condition}", dict(seal.space)
+    return "and _rc_unchanged()", {"_rc_unchanged": seal.unchanged}
+
+
+def _source(name: str, parameters: tuple[inspect.Parameter, ...], unchanged: str) -> str:
+    names = [each.name for each in parameters]
+    first, rest = names[:1], names[1:]
+    one = _HIT.format(live=_LIVE, kinds=f"type({first[0]}) is _rc_kind" if first else "True", unchanged=unchanged)
+    lines = [
+        f"def {name}({_parameters(parameters)}):",
+        "    try:",
+        f"        if {' and '.join(f'{each} is _rc_absent' for each in rest) or 'True'}:",
+        f"            _rc_found = _rc_one({first[0] if first else '()'})",
+        one.rstrip(),
+    ]
+    if rest:
+        kinds = ", ".join(f"type({each})" for each in names)
+        lines += [
+            "        else:",
+            f"            _rc_found = _rc_many(({', '.join(names)}))",
+            _HIT.format(live=_LIVE, kinds=f"_rc_kind == ({kinds})", unchanged=unchanged).rstrip(),
+        ]
+    lines += [
+        "    except Exception:",  # an argument without a hash, or something that the code reads is gone
+        "        pass",
+        f"    return _rc_slow(_rc_self, ({''.join(f'{each}, ' for each in names)}))",
+    ]
+    return "\n".join(lines)
+
+
+def _parameters(parameters: tuple[inspect.Parameter, ...]) -> str:
+    """As they stand in a `def`; what has a default has `_rc_absent` for it."""
+    written = ["_rc_self"]
+    for kind, before in zip(_KINDS, ("", "/", "*"), strict=True):
+        some = [each for each in parameters if each.kind is kind]
+        if before == "/" or (before and some):
+            written.append(before)
+        written += [each.name if each.default is each.empty else f"{each.name}=_rc_absent" for each in some]
+    return ", ".join(written)

@@ -1,0 +1,194 @@
+"""What runs is what was fingerprinted: the code as it is in the driver, whatever the workers have imported."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import textwrap
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from memos import MODES
+from peers import Peers
+
+import raycache
+
+HELPERS = """
+    FACTOR = 1
+
+    def times(x):
+        return scaled(x) + 100
+
+    def scaled(x):
+        return FACTOR * x
+
+    class Scale:
+        factor = 1
+
+        def times(self, x):
+            return self.factor * x + 100
+"""
+
+#: How a memoized function gets at the helpers.
+READERS = {
+    "a name of its own": """
+        from {helpers} import times
+
+        @raycache.memoize(cache={cache!r}, where={where!r})
+        def work(x):
+            return times(x)
+    """,
+    "a module's attribute": """
+        import {helpers} as helpers
+
+        @raycache.memoize(cache={cache!r}, where={where!r})
+        def work(x):
+            return helpers.times(x)
+    """,
+    "an import in the function": """
+        @raycache.memoize(cache={cache!r}, where={where!r})
+        def work(x):
+            import {helpers} as helpers
+            return helpers.times(x)
+    """,
+    "a helper that reads a module": """
+        import {helpers} as helpers
+
+        def through(x):
+            return helpers.times(x)
+
+        @raycache.memoize(cache={cache!r}, where={where!r})
+        def work(x):
+            return through(x)
+    """,
+    "a class of the module": """
+        import {helpers} as helpers
+
+        @raycache.memoize(cache={cache!r}, where={where!r})
+        def work(x):
+            return helpers.Scale().times(x)
+    """,
+}
+
+
+class Project:
+    """Two modules of the driver's: one with helpers, one with a memoized function that uses them."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, reader: str, **names: str) -> None:
+        self._folder, self._monkeypatch = folder, monkeypatch
+        number = uuid.uuid4().hex[:8]  # workers live longer than tests, and remember modules by name
+        self.names = {"helpers": f"helpers_{number}", "work": f"work_{number}"}
+        monkeypatch.syspath_prepend(folder)
+        self.helpers = self._load("helpers", HELPERS)
+        text = "import raycache\n" + textwrap.dedent(READERS[reader].format(helpers=self.names["helpers"], **names))
+        self.work: Any = self._load("work", text).work
+
+    def _load(self, name: str, text: str) -> Any:
+        self._write(name, text)
+        module = importlib.import_module(self.names[name])
+        self._monkeypatch.setitem(sys.modules, self.names[name], module)  # and out again when the test is over
+        return module
+
+    def _write(self, name: str, text: str) -> None:
+        path = self._folder / f"{self.names[name]}.py"
+        before = path.stat().st_mtime if path.exists() else 0.0
+        path.write_text(textwrap.dedent(text))
+        os.utime(path, (before + 10, before + 10) if before else None)  # compiled files go by the second
+        importlib.invalidate_caches()
+
+    def edit(self, old: str, new: str) -> None:
+        """Saves the helpers with a change, and imports them anew, as `importlib.reload` in a notebook does."""
+        assert old in HELPERS
+        self._write("helpers", HELPERS.replace(old, new))
+        importlib.reload(self.helpers)
+
+
+def patch_a_constant(project: Project) -> None:
+    project.helpers.FACTOR = 2
+
+
+def patch_a_function(project: Project) -> None:
+    project.helpers.scaled = lambda x: 2 * x
+
+
+def patch_a_class(project: Project) -> None:
+    project.helpers.Scale.factor = 2
+
+
+def edit_a_constant(project: Project) -> None:
+    project.edit("FACTOR = 1", "FACTOR = 2")
+
+
+def edit_a_function(project: Project) -> None:
+    project.edit("return FACTOR * x", "return 2 * x")
+
+
+def edit_a_class(project: Project) -> None:
+    project.edit("return self.factor * x", "return 2 * x")
+
+
+def cases() -> list[Any]:
+    functions = [patch_a_constant, patch_a_function, edit_a_constant, edit_a_function]
+    of_functions = [(reader, change) for reader in list(READERS)[:-1] for change in functions]
+    of_classes = [("a class of the module", change) for change in (patch_a_class, edit_a_class)]
+    # A name that was imported goes on to mean the old function when its module is loaded anew; that reads the module's
+    # new globals.
+    return [
+        pytest.param(reader, change, id=f"{reader}-{change.__name__}".replace("_", " "))
+        for reader, change in [*of_functions, *of_classes]
+    ]
+
+
+@pytest.mark.parametrize("where", MODES)
+@pytest.mark.parametrize(("reader", "change"), cases())
+def test_a_change_in_the_driver_counts_for_what_runs(
+    reader: str,
+    change: Callable[[Project], None],
+    where: str,
+    cache: raycache.Cache,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The workers have the old state of the module imported; the result is that of the driver's."""
+    project = Project(tmp_path, monkeypatch, reader, cache=cache.name, where=where)
+    before = [project.work(x) for x in range(1, 5)]  # more than one worker has run it
+    change(project)
+    after = [project.work(x) for x in range(1, 5)]
+
+    assert before == [101, 102, 103, 104]
+    assert after == [project.work.__wrapped__(x) for x in range(1, 5)] == [102, 104, 106, 108]
+
+
+@pytest.mark.parametrize("reader", ["a name of its own", "a module's attribute"])
+def test_going_back_to_the_old_code_hits(
+    reader: str, cache: raycache.Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The results of both are kept, and each is found under its own code."""
+    project = Project(tmp_path, monkeypatch, reader, cache=cache.name, where="task")
+    results = []
+    for factor in (1, 2, 1, 2):
+        project.helpers.FACTOR = factor
+        results.append((project.work.explain(7).hit, project.work(7)))
+
+    assert results == [(False, 107), (False, 114), (True, 107), (True, 114)]
+
+
+def test_a_function_that_was_sent_elsewhere_runs_as_it_was_then(cache: raycache.Cache, peers: Peers) -> None:
+    """It travels with its globals; a change that came after it was sent is none of its own."""
+    factor = 1
+
+    @raycache.memoize(cache=cache.name)
+    def work(x: int) -> int:
+        return factor * x
+
+    (peer,) = peers(1)
+    first = peer.do(work, 7)
+    factor = 2
+    second = peer.do(work, 7)
+    factor = 1
+
+    assert (first, second, work(7), work.explain(7).hit) == (7, 14, 7, True)

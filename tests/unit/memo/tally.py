@@ -1,0 +1,27 @@
+"""What a memoized function was computed for. A function that has captured it is the same function all the time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Tally:
+    """Call it with what is being computed; the entries of `seen` are in the order of the calls."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def __call__(self, what: Any) -> None:
+        self.seen.append(what)
+
+    def __raycache_key__(self) -> str:
+        return "a tally, whatever it has counted"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("an inline cache pickles no function")
+
+
+def looks(memoized: Any) -> tuple[int, int]:
+    """Hits and misses of a memoized function."""
+    info = memoized.cache_info()
+    return info.hits, info.misses
