@@ -71,6 +71,8 @@ class Calls(NamedTuple):
     definition: bytes
     spec: Callable[[], GroupSpec]  # the definition itself, for a shard that does not know it
     calls: Mapping[bytes, Call] | None
+    function: str  # its name, for people
+    load_timeout_s: float
 
 
 def found(stored: bytes, offset: float) -> Found | NotThere:
@@ -188,7 +190,7 @@ class Fetch:
         ask = Get(self._spec.id, tuple(keys), epoch, self._load, fresh, standin, again, nested)
         if self._calls is None or not self._load:
             return ask
-        definition, _, calls = self._calls
+        definition, calls = self._calls.definition, self._calls.calls
         if calls is None:
             return replace(ask, definition=definition, fill=True, again=self._filling or again)
         return replace(ask, definition=definition, calls=tuple(calls[key] for key in keys))
@@ -275,19 +277,24 @@ class Fetch:
         if not flight.future.alone or (failed is not None and failed.lost):
             self._todo += flight.keys
             return
+        calls = self._calls
         for key in flight.keys:
-            name = repr(core_keys.decode(key[PREFIX_BYTES:]))
+            name = "" if calls is not None else f" for {core_keys.decode(key[PREFIX_BYTES:])!r}"
             if failed is None or failed.hung:
-                limit_s = self._spec.options.load_timeout_s
+                limit_s = self._spec.options.load_timeout_s if calls is None else calls.load_timeout_s
                 self._results[key] = LoadTimeout(
-                    f"the getter of the group {self._spec.name!r} took more than {limit_s:g} s for {name} and was "
-                    f"ended; give the group a longer load_timeout= if that is how long it takes"
+                    f"{self._getter} took more than {limit_s:g} s{name} and was ended; give "
+                    f"{'the group' if calls is None else 'it'} a longer load_timeout= if that is how long it takes"
                 )
             else:
                 self._results[key] = LoaderDied(
-                    f"the process that ran the getter of the group {self._spec.name!r} for {name} died "
-                    f"({failed.reason}); the next get loads anew"
+                    f"the process that ran {self._getter}{name} died ({failed.reason}); the next get loads anew"
                 )
+
+    @property
+    def _getter(self) -> str:
+        """What computes the values, for people."""
+        return f"the getter of the group {self._spec.name!r}" if self._calls is None else self._calls.function
 
     def _loaded(self, result: Loaded | Absent | Raised | Orphaned, payload: Any) -> Result:
         if isinstance(result, Orphaned):
@@ -330,7 +337,7 @@ class Fetch:
             work = [] if calls is None else [calls[key] for key in some]
             result = yield from self._await(self._network.run(spec, some, work))
             if isinstance(result, Failed):
-                raise LoaderDied(f"the getter of the group {self._spec.name!r} did not end: {result.reason}")
+                raise LoaderDied(f"{self._getter} did not end: {result.reason}")
             outcome, payload = result
             self._results |= {key: self._loaded(each, payload) for key, each in outcome.items()}
             open_keys = [key for key in open_keys if key not in outcome]

@@ -69,7 +69,9 @@ class Binding:
             frames: dict[int, Any] = {}  # what items of a batch share is packed once
             calls = {full: self._call(by_full[full], frames) for full in look.missing}
         spec = functools.partial(self._spec, code)
-        return (yield from look.ask(fresh=fresh, calls=Calls(self._definition(code), spec, calls)))
+        limit_s = self.options.of_loads().load_timeout_s
+        asked = Calls(self._definition(code), spec, calls, self.identity.name, limit_s)
+        return (yield from look.ask(fresh=fresh, calls=asked))
 
     def _call(self, work: Work, frames: dict[int, Any]) -> Call:
         name = self.identity.name

@@ -20,6 +20,7 @@ from raycache.memo.info import CacheInfo, cache_info
 from raycache.memo.mapping import imap
 from raycache.memo.memo import Memo
 from raycache.memo.options import MemoOptions, memo_options
+from raycache.memo.panel import memoized_panel
 from raycache.options import Duration, Size
 
 _REFUSED = (
@@ -248,6 +249,9 @@ class Memoized:
 
     def __repr__(self) -> str:
         return f"<raycache.memoize {self._memo.identity.name}{self._memo.identity.signature}>"
+
+    def _repr_html_(self) -> str:
+        return memoized_panel(self._memo.identity, self._memo.bound).html()
 
     def __reduce__(self) -> Any:
         """By its name where others can import it, as functions travel; else by value, with the code as it is here."""

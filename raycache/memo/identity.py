@@ -78,7 +78,13 @@ class Identity:
 
     def __init__(self, function: Callable[..., Any], options: MemoOptions, snapshot: Snapshot | None = None) -> None:
         self.function, self.options = function, options
-        self.signature = inspect.signature(function)
+        try:
+            self.signature = inspect.signature(function)
+        except ValueError:  # of some functions that are written in C
+            raise InvalidOption(
+                f"memoize({function!r:.100}): nobody can tell what arguments it takes; memoize a function of your own "
+                f"that calls it"
+            ) from None
         self.name = options.name or f"{function.__module__}.{function.__qualname__}"
         ignore = list(options.ignore)
         if options.batch is not None:

@@ -38,6 +38,11 @@ class Memo:
         self._binding: Binding | None = None
         self._lock = threading.RLock()
 
+    @property
+    def bound(self) -> Binding | None:
+        """The function in its cache, if it has been called."""
+        return self._binding
+
     def binding(self) -> Binding:
         """The function in its cache, which is connected to if need be."""
         binding = self._binding

@@ -13,6 +13,7 @@ import keyword
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from raycache.core.fingerprint.watch import PREFIX
 from raycache.core.near import NearEntry
 from raycache.memo.identity import Code
 
@@ -107,7 +108,7 @@ class Quick:
             return None
         conditions, space = _conditions(code)
         space |= {"_rc_clock": clock, "_rc_decoded": decoded, "_rc_slow": slow, "_rc_absent": ABSENT}
-        space |= {"_rc_one": self.one.get, "_rc_many": self._many.get}
+        space |= {"_rc_type": type, "_rc_one": self.one.get, "_rc_many": self._many.get}
         if not (name.isidentifier() and not keyword.iskeyword(name)):
             name = "call"
         exec(_source(name, self._parameters, conditions), space)
@@ -121,7 +122,7 @@ def _names(signature: inspect.Signature) -> tuple[str, ...] | None:
     if len(parameters) > _MOST_PARAMETERS or any(each.kind not in _KINDS for each in parameters):
         return None
     names = tuple(signature.parameters)
-    return None if any(name.startswith("_rc_") for name in names) else names
+    return None if any(name.startswith(PREFIX) for name in names) else names
 
 
 def _is_simple(value: Any) -> bool:
@@ -143,7 +144,7 @@ def _conditions(code: Code) -> tuple[str, dict[str, Any]]:
 def _source(name: str, parameters: tuple[inspect.Parameter, ...], unchanged: str) -> str:
     names = [each.name for each in parameters]
     first, rest = names[:1], names[1:]
-    one = _HIT.format(live=_LIVE, kinds=f"type({first[0]}) is _rc_kind" if first else "True", unchanged=unchanged)
+    one = _HIT.format(live=_LIVE, kinds=f"_rc_type({first[0]}) is _rc_kind" if first else "True", unchanged=unchanged)
     lines = [
         f"def {name}({_parameters(parameters)}):",
         "    try:",
@@ -152,7 +153,7 @@ def _source(name: str, parameters: tuple[inspect.Parameter, ...], unchanged: str
         one.rstrip(),
     ]
     if rest:
-        kinds = ", ".join(f"type({each})" for each in names)
+        kinds = ", ".join(f"_rc_type({each})" for each in names)
         lines += [
             "        else:",
             f"            _rc_found = _rc_many(({', '.join(names)}))",

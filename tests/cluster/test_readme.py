@@ -27,6 +27,22 @@ def test_the_readmes_example_prints_what_the_readme_shows() -> None:
     assert run(block("python")).strip().endswith(block("text").strip())
 
 
+def test_the_readmes_memoized_function_says_what_the_readme_shows(tmp_path: Path) -> None:
+    """But for the times of the moment."""
+    section = README[README.index("## Memoize") :]
+    program, shown = (re.search(rf"```{each}\n(.*?)```", section, re.DOTALL)[1] for each in ("python", "text"))
+    (tmp_path / "embed.py").write_text(program)
+    said = subprocess.run(
+        [sys.executable, tmp_path / "embed.py"], capture_output=True, text=True, timeout=120, check=True
+    ).stdout
+
+    assert _timeless(said) == _timeless(shown)
+
+
+def _timeless(text: str) -> str:
+    return re.sub(r"(computed|took|expires) .*", r"\1", text.strip())
+
+
 def test_the_readmes_inline_example_loads_again_after_the_expiry() -> None:
     example = next(part for part in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "inline" in part)
     program = f"import raycache\ncalls = []\nfetch = calls.append\n{example}\nprint(len(calls))"

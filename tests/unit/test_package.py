@@ -29,6 +29,7 @@ PUBLIC = [
     "RaycacheError",
     "Report",
     "ShardInfo",
+    "StaleCode",
     "Stats",
     "UncacheableValue",
     "UnhashableArgument",

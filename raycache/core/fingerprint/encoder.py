@@ -165,6 +165,10 @@ class Encoder:
             raise Refused(
                 value, f"has no fingerprint: {describe(fn)} raised {type(error).__name__}: {error}"
             ) from error
-        met, self._met = self._met, {}  # what the function has made ends with this call
-        self.value(stand_in, step)
+        self.made(stand_in, step)
+
+    def made(self, value: Any, step: str = "") -> None:
+        """Writes a value that was made for this and ends with it: nobody will meet it again."""
+        met, self._met = self._met, {}
+        self.value(value, step)
         self._met = met

@@ -65,7 +65,7 @@ def _extension_array(value: Any, encoder: Encoder) -> None:
     encoder.value(type(value).__name__)
     encoder.value(value.dtype)
     for part in _parts(value):
-        encoder.value(part)
+        encoder.made(part)
 
 
 def _parts(array: Any) -> tuple[Any, ...]:

@@ -19,7 +19,7 @@ def _frame(value: Any, encoder: Encoder) -> None:
     encoder.tag(b"polars DataFrame")
     encoder.value(tuple(map(int, value.shape)))
     for column in value.get_columns():
-        encoder.value(column, f"[{column.name!r}]")
+        encoder.made(column, f"[{column.name!r}]")
 
 
 def _series(value: Any, encoder: Encoder) -> None:
@@ -32,7 +32,7 @@ def _series(value: Any, encoder: Encoder) -> None:
         items = value.to_arrow()
     except ImportError as error:
         raise Refused(value, "is read through pyarrow, which is not installed", "install pyarrow") from error
-    encoder.value(items)
+    encoder.made(items)
 
 
 def _dtype(value: Any, encoder: Encoder) -> None:

@@ -70,7 +70,9 @@ class Registry:
         for library in (libraries & _LIBRARIES.keys()) - self._loaded:
             if library in sys.modules:
                 self._loaded.add(library)
+                given = self._handlers.copy()
                 importlib.import_module(f"{__package__}.{_LIBRARIES[library]}").register(self)
+                self._handlers |= given  # what users have registered for the library's types stays
         for name in list(self._named):
             kind = _resolve(name)
             if kind is not None:

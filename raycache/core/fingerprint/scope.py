@@ -53,6 +53,9 @@ class Scope:
 
     def _imported(self, read: Read) -> bytes:
         found = imports.load(read.name, self._namespace)
+        reference = refer(found) if isinstance(found, types.ModuleType) else None
+        if reference is not None:  # the same as before it was loaded
+            found = reference.package
         if isinstance(found, Package):
             self._trace.package(found)
             return f"installed {found.name} {read}".encode()

@@ -26,7 +26,7 @@ def _sparse(value: Any, encoder: Encoder) -> None:
     if value.format == "bsr":
         encoder.value(tuple(map(int, value.blocksize)))
     for part in _compressed(value) if value.format in ("csr", "csc") else _coordinates(value):
-        encoder.value(part)
+        encoder.made(part)
 
 
 def _compressed(value: Any) -> tuple[Any, ...]:

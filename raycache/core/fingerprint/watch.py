@@ -11,6 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
+#: What the names in a written condition start with.
+PREFIX = "_rc_"
+
+
 class Watch:
     """What to look at, and how it was."""
 
@@ -64,6 +68,11 @@ class Watch:
             written.add(f"{written.name(mapping)}[{written.name(name)}] is {written.name(value)}")
         for cell, value in self._cells.values():
             written.add(f"{written.name(cell)}.cell_contents is {written.name(value)}")
+        for mapping, names in self._absent.values():
+            for name in sorted(names):
+                written.add(f"{written.name(name)} not in {written.name(mapping)}")
+        for mapping, size in self._sizes.values():
+            written.add(f"{written.name(len)}({written.name(mapping)}) == {size}")
         if (more := self._more()) is not None:
             written.add(f"{written.name(more)}()")
         return written.sealed(self._looked_up()) if written.conditions else None
@@ -76,17 +85,13 @@ class Watch:
 
     def _more(self) -> Callable[[], bool] | None:
         """The check of what takes more than a look at an object."""
-        empty, sizes, changeable = tuple(self._empty.values()), tuple(self._sizes.values()), tuple(self._changeable)
-        absent = tuple((mapping, tuple(sorted(names))) for mapping, names in self._absent.values())
-        if not (sizes or empty or changeable or absent):
+        empty, changeable = tuple(self._empty.values()), tuple(self._changeable)
+        if not (empty or changeable):
             return None
 
         def same() -> bool:
-            return (
-                all(mapping.keys().isdisjoint(names) for mapping, names in absent)
-                and all(len(mapping) == size for mapping, size in sizes)
-                and not any(map(_has_value, empty))
-                and all(fingerprint(fetch()) == digest for fetch, fingerprint, digest in changeable)
+            return not any(map(_has_value, empty)) and all(
+                fingerprint(fetch()) == digest for fetch, fingerprint, digest in changeable
             )
 
         return same
@@ -121,7 +126,7 @@ class _Written:
         self._names: dict[int, str] = {}
 
     def name(self, value: Any) -> str:
-        name = self._names.setdefault(id(value), f"_w{len(self._names)}")
+        name = self._names.setdefault(id(value), f"{PREFIX}{len(self._names)}")
         self._space[name] = value  # held, so that its id stays its own
         return name
 

@@ -21,6 +21,19 @@ class Tally:
         raise TypeError("an inline cache pickles no function")
 
 
+class Held:
+    """A gate that a function may capture."""
+
+    def __init__(self, gate: Any) -> None:
+        self.gate = gate
+
+    def __call__(self) -> None:
+        self.gate.passing()
+
+    def __raycache_key__(self) -> str:
+        return "a gate"
+
+
 def looks(memoized: Any) -> tuple[int, int]:
     """Hits and misses of a memoized function."""
     info = memoized.cache_info()

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 from gates import together
-from tally import looks
+from tally import Held, looks
 
 import raycache
 from raycache import NotFound
@@ -119,19 +119,6 @@ def test_threads_that_ask_for_a_cold_result_share_one_computation(memo, where, t
     assert (results, tally.seen) == ([[1]] * CALLERS, [1])
 
 
-class Held:
-    """A gate that a function may capture."""
-
-    def __init__(self, gate):
-        self.gate = gate
-
-    def __call__(self):
-        self.gate.passing()
-
-    def __raycache_key__(self):
-        return "a gate"
-
-
 def test_tasks_of_an_event_loop_share_one_computation(memo, where, tally):
     @memo(where=where)
     async def f(x):
@@ -150,9 +137,7 @@ class Broken(Exception):
     """An exception of the user's own."""
 
 
-def test_an_exception_reaches_all_who_wait_as_itself_from_one_run(
-    memo, cache, where, tally, gate, pool, monkeypatch
-):
+def test_an_exception_reaches_all_who_wait_as_itself_from_one_run(memo, cache, where, tally, gate, pool, monkeypatch):
     door = gate()
     hold = Held(door)
 

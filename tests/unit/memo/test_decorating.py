@@ -186,6 +186,7 @@ REFUSED = {
     "an async generator": (async_generator, "this is an async generator function"),
     "a class": (Model, "memoize.Model.: this is a class: .* memoize a function that returns it"),
     "a value": (7, "memoize.7.: that cannot be called; decorate a function"),
+    "a function of unknown parameters": (getattr, "nobody can tell what arguments it takes"),
     "a memoized function": (importable, "<raycache.memoize .*importable.x.> is memoized already"),
 }
 

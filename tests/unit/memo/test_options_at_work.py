@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
-from tally import looks
+from tally import Held, looks
 
 import raycache
 from raycache import Expiring, NotFound
@@ -161,10 +164,6 @@ def test_functions_of_one_name_and_other_code_share_counters_and_not_results(mem
 
 
 def test_a_load_timeout_ends_a_task(inline, tally, gate):
-    import time
-
-    from test_calls import Held
-
     hold = Held(gate())
 
     @raycache.memoize(cache=inline(clock=time.monotonic), load_timeout="50ms")
@@ -176,9 +175,7 @@ def test_a_load_timeout_ends_a_task(inline, tally, gate):
 
 
 def test_a_task_runs_elsewhere_and_a_caller_computes_here(memo):
-    import threading
-
-    where = {each: memo(lambda: threading.get_ident(), where=each)() for each in ("task", "caller")}
+    where = {each: memo(lambda: threading.get_ident(), where=each, name=each)() for each in ("task", "caller")}
 
     assert (where["caller"] == threading.get_ident(), where["task"] == threading.get_ident()) == (True, False)
 

@@ -69,6 +69,31 @@ def test_arguments_are_bound_as_python_binds_them(function, args, kwargs):
     assert outcome(lambda: of(function).bind(args, kwargs)) == outcome(lambda: function(*args, **kwargs))
 
 
+@pytest.mark.parametrize(
+    ("function", "args", "kwargs"),
+    [
+        (others, (1,), {"a": 2}),
+        (others, (1, 2), {"b": 2, "x": 1}),
+        (everything, (1, 2, 3, 4), {"c": 3, "d": 4}),
+        (everything, (), {"a": 1, "d": 4}),
+        (only, (1,), {"b": 2}),
+        (mixed, (1,), {"b": 2}),
+        (named, (1,), {"a": 1}),
+        (nothing, (), {"x": 1}),
+    ],
+)
+def test_a_call_that_python_refuses_is_refused(function, args, kwargs):
+    with pytest.raises(TypeError, match=rf"^{function.__name__}\(\) "):
+        of(function).digest(args, kwargs)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"), [((1,), {"a": 2}), ((1,), {"a": 2, "b": 3}), ((1,), {}), ((1,), {"args": 1, "kwargs": 2})]
+)
+def test_what_is_positional_only_may_be_named_among_the_others(args, kwargs):
+    assert of(shadow).bind(args, kwargs) == {"a": 1, "kwargs": kwargs}
+
+
 def outcome(bind: Any) -> Any:
     """The arguments by name, or that they are refused."""
     try:

@@ -9,12 +9,13 @@ import types
 import weakref
 from typing import Any
 
+import numpy as np
 import pytest
 
 from raycache import InvalidOption, UnhashableArgument
 from raycache.core.fingerprint import registry, standard
 from raycache.core.fingerprint.refusal import Refused
-from raycache.core.fingerprint.registry import register_fingerprint, register_handler
+from raycache.core.fingerprint.registry import Registry, register_fingerprint, register_handler
 from raycache.core.fingerprint.remembered import RememberedDigests
 from raycache.core.fingerprint.values import Encoder, fingerprint
 
@@ -106,6 +107,28 @@ def test_a_key_may_hold_anything_that_has_a_fingerprint():
     assert fingerprint(Keyed([Keyed({"a": 1})])) == fingerprint(Keyed([Keyed({"a": 1})]))
 
 
+def test_what_a_registered_function_makes_is_not_kept(monkeypatch):
+    """A list of many such objects takes no more memory than one of them."""
+    alive: list[weakref.ref[Any]] = []
+
+    def make(connection: Connection) -> Keyed:
+        made = Keyed("x" * 100)
+        alive.append(weakref.ref(made))
+        return made
+
+    register_fingerprint(Connection, make)
+    last, left = Keyed(None), []
+    monkeypatch.setattr(Keyed, "__raycache_key__", lambda keyed: keyed.key or left.append(living(alive)))
+    fingerprint([*(Connection("a") for _ in range(5)), last])
+
+    assert len(alive) == 5
+    assert left == [0]
+
+
+def living(references: list[weakref.ref[Any]]) -> int:
+    return sum(each() is not None for each in references)
+
+
 def test_a_key_without_a_fingerprint_is_named():
     with pytest.raises(UnhashableArgument, match=r"`value\[0\]\.__raycache_key__\(\)\[1\]` is of type _thread.lock"):
         fingerprint([Keyed((1, threading.Lock()))])
@@ -130,6 +153,15 @@ def test_a_type_is_registered_by_name_before_it_is_there(monkeypatch):
     one.power, one.lock, other.power, other.lock = 1, threading.Lock(), 1, threading.Lock()
 
     assert fingerprint(one) == fingerprint(other)
+
+
+@pytest.mark.parametrize("kind", [np.ndarray, "numpy.ndarray"])
+def test_what_users_register_for_a_librarys_type_stays_when_the_library_turns_up(kind):
+    found, handler = Registry(), registry.REGISTRY.find(Connection)
+    found.add(kind, handler)
+    found.find(np.float64)
+
+    assert found.find(np.ndarray) is handler
 
 
 def test_a_name_that_is_no_type_is_left_alone(monkeypatch):

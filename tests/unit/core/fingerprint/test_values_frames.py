@@ -170,6 +170,12 @@ DIFFERENT: list[list[Any]] = [
         pa.array([None, []]),
     ],
     [pa.array([{"a": 1, "b": 2}]), pa.array([{"b": 2, "a": 1}]), pa.array([{"a": 1, "b": None}]), pa.array([{"a": 1}])],
+    [
+        pa.DictionaryArray.from_arrays([0, 1], ["a", "b"], ordered=True),
+        pa.DictionaryArray.from_arrays([1, 0], ["b", "a"], ordered=True),
+        pa.DictionaryArray.from_arrays([0, 1], ["a", "b"]),
+        pa.array(["a", "b"]),
+    ],
     [pa.array([True, False]), pa.array([False, True]), pa.array([True, None]), pa.array([1, 0], pa.uint8())],
     [pa.nulls(2), pa.nulls(3), pa.array([None, None], pa.int64()), pa.array([None, None], pa.string())],
     [pa.scalar(1), pa.scalar(1, pa.int32()), pa.scalar(None, pa.int64()), pa.scalar("1"), pa.scalar(1.0), 1],

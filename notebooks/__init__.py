@@ -1,0 +1,1 @@
+"""The notebooks, and the program that executes them: `python -m notebooks`."""
