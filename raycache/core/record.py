@@ -14,7 +14,11 @@ from raycache.core.codec import STUB
 
 NEVER = math.inf
 
-_HEADER = struct.Struct("<dffB")  # expires, stored, cost, tag
+#: expires, stored, cost, tag: 16 bytes, so that the arrays of a value, which lie aligned in it, stay so in its record.
+#: A cost has three digits, which is enough to tell what is worth keeping.
+_HEADER = struct.Struct("<dfexB")
+#: The largest cost that fits; more is counted as this.
+_MOST_COST_S = 65_504.0
 _UNPACK = _HEADER.unpack_from
 _SIZE = struct.Struct("<Q")
 HEADER_BYTES = _HEADER.size
@@ -28,7 +32,11 @@ class Header(NamedTuple):
 
 
 def pack(header: Header, data: bytes) -> bytes:
-    return _HEADER.pack(*header) + data
+    return _packed(header, header.tag) + data
+
+
+def _packed(header: Header, tag: int) -> bytes:
+    return _HEADER.pack(header.expires, header.stored, min(header.cost_s, _MOST_COST_S), tag)
 
 
 def header(stored: bytes | memoryview) -> Header:
@@ -52,7 +60,7 @@ def body(stored: bytes) -> memoryview:
 
 def stub(head: Header, size: int) -> bytes:
     """The record of a value that lies in the object store: its header and its size."""
-    return _HEADER.pack(head.expires, head.stored, head.cost_s, STUB) + _SIZE.pack(size)
+    return _packed(head, STUB) + _SIZE.pack(size)
 
 
 def is_stub(stored: bytes | memoryview) -> bool:
