@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from typing import Any
 
@@ -37,15 +38,16 @@ def directory(cache: str, options: CacheOptions | None) -> tuple[Any, bool]:
         VersionMismatch: it is of another version.
     """
     sweep()
+    maker = secrets.token_hex(8)  # two processes may make it at the same moment, and one of them has then
     deadline = time.monotonic() + UP_S
     while True:
-        found, made = find_directory(cache), False
+        found = find_directory(cache)
         if found is None:
             if options is None:
                 raise CacheUnavailable(
                     f"no cache {cache!r} is up in this Ray; raycache.connect({cache!r}) in a program makes it"
                 )
-            found, made = _make_directory(cache, options), True
+            found = _make_directory(cache, options, maker)
         try:
             hello = ray.get(found.hello.remote(), timeout=UP_S)
         except ray.exceptions.RayError as error:  # on its way down, or lost a race to be made
@@ -56,12 +58,12 @@ def directory(cache: str, options: CacheOptions | None) -> tuple[Any, bool]:
         if hello["version"] != __version__:
             raise VersionMismatch(
                 f"the cache {cache!r} was started by raycache {hello['version']}, and this is {__version__}; install "
-                f"the same version everywhere, or end the cache (cache.destroy()) and start it anew"
+                f"the same version everywhere, or end the cache with that version and start it anew"
             )
-        return found, made
+        return found, hello["maker"] == maker
 
 
-def _make_directory(cache: str, options: CacheOptions) -> Any:
+def _make_directory(cache: str, options: CacheOptions, maker: str) -> Any:
     return (
         ray.remote(DirectoryActor)
         .options(
@@ -72,7 +74,7 @@ def _make_directory(cache: str, options: CacheOptions) -> Any:
             max_restarts=-1,
             get_if_exists=True,
         )
-        .remote(cache, options)
+        .remote(cache, options, maker)
     )
 
 

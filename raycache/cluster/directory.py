@@ -38,8 +38,8 @@ def shard_name(cache: str, id: str) -> str:
 class DirectoryActor:
     """One cache's directory. Handles one message at a time, and waits for shards only for a bounded time."""
 
-    def __init__(self, cache: str, options: CacheOptions) -> None:
-        self._cache = cache
+    def __init__(self, cache: str, options: CacheOptions, maker: str) -> None:
+        self._cache, self._maker = cache, maker
         self._key = f"raycache:{cache}".encode()
         self._directory = Directory(options)
         self._token = secrets.token_hex(4)  # sets this cache's folders apart from those of others
@@ -55,8 +55,8 @@ class DirectoryActor:
         internal_kv._internal_kv_put(self._key, state, overwrite=True, namespace=NAMESPACE)
 
     def hello(self) -> dict[str, Any]:
-        """What every version of raycache understands: the version of this one."""
-        return {"version": __version__, "folders": f"{self._cache}-{self._token}-"}
+        """What every version of raycache understands: the version of this one. `maker` names who has made the cache."""
+        return {"version": __version__, "folders": f"{self._cache}-{self._token}-", "maker": self._maker}
 
     def handle(self, message: Any) -> Any:
         """The answer to a message."""
