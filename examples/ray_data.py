@@ -3,8 +3,8 @@
     pip install 'raycache[data]'
     python examples/ray_data.py
 
-Each step is memoized, so that a second pass over the same files reads its results from the cache. When one step changes,
-that step and what follows from it are computed again, and nothing else.
+Each step is memoized, so that a second pass over the same files reads its results from the cache. When a step changes,
+its results are computed again, and nothing else.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LONG = 40
 
 
 @raycache.memoize
-def measured(source: str) -> dict[str, int]:
+def measured(source: str) -> dict[str, Any]:
     """What one file is made of; called once for each row."""
     tree = ast.parse(source)
     functions = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
@@ -47,7 +47,7 @@ def indented(sources: list[str]) -> list[float]:
 
 def measure(row: dict[str, Any]) -> dict[str, Any]:
     """A step by rows."""
-    return row | measured(row["source"])
+    return {**row, **measured(row["source"])}
 
 
 def indent(batch: dict[str, Any]) -> dict[str, Any]:

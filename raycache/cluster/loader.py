@@ -154,7 +154,7 @@ class TaskLoader:
     def __init__(self, landed: Callable[[], None]) -> None:
         self._landed = landed
         # Not retried: a getter that kills its process would run again and again.
-        self._task = ray.remote(load_task).options(num_cpus=0, num_returns=2, max_retries=0)
+        self._task = ray.remote(num_cpus=0, num_returns=2, max_retries=0)(load_task)
         self._specs: OrderedDict[tuple[int, bytes], Any] = OrderedDict()
 
     def start(self, spec: GroupSpec, keys: list[bytes], calls: list[Call]) -> _TaskLoad:

@@ -101,7 +101,8 @@ class Directory:
 
         It stays the same group, so that no handle of it fails.
         """
-        options = self._pool_options(new)
+        shared = known.pool == new.pool != known.name  # whose capacity is not asked for
+        options = known.options if shared else self._pool_options(new)
         if (known.pool, known.options.capacity_bytes) == (new.pool, options.capacity_bytes):
             return known
         if (refused := self._refused(new)) is not None:

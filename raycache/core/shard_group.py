@@ -62,7 +62,8 @@ class ShardGroup:
         if store is not self.store:
             old, self.store = self.store, store
             entries = old.take(self.prefix)
-            store.usage[self.spec.id] = old.usage.pop(self.spec.id)
+            store.usage[self.spec.id] = old.usage[self.spec.id]  # with what has gone so far
+            del old.usage[self.spec.id]
             store.put({key: entry for key, entry in entries.items() if store.fits(key, entry)})
 
     def tally(self, outcome: Outcome) -> None:

@@ -35,12 +35,17 @@ class Check(NamedTuple):
 
 def dump_function(function: Callable[..., Any], name: str, looked_up: LookedUp) -> bytes:
     """A memoized function as bytes; UnpicklableGetter names it and what stood in the way."""
-    stream = io.BytesIO()
     try:
-        _ByValue(stream, looked_up).dump(function)
-        return stream.getvalue()
+        return dump_by_value(function, looked_up)
     except Exception:  # something that the function need not read, as with version=, is not to be pickled
         return dump(function, name)
+
+
+def dump_by_value(value: Any, looked_up: LookedUp) -> bytes:
+    """A value as bytes, with the user's own functions by value; raises what pickle raises."""
+    stream = io.BytesIO()
+    _ByValue(stream, looked_up).dump(value)
+    return stream.getvalue()
 
 
 def checks_of(classes: Iterable[type]) -> tuple[Check, ...]:
@@ -82,6 +87,10 @@ def _found(module: str, path: str) -> Any:
     return found
 
 
+class StandIn(types.ModuleType):
+    """What is read of a module, beside the one of its name that this process may have imported."""
+
+
 class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
     """Pickles the user's own functions by value, wherever they could be imported from."""
 
@@ -92,19 +101,16 @@ class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, types.FunctionType) and not installed(getattr(obj, "__module__", None)):
             return self._dynamic_function_reduce(obj)
+        if isinstance(obj, StandIn):
+            return StandIn, (obj.__name__,), vars(obj), None, None, _filled
         if isinstance(obj, types.ModuleType) and not installed(obj.__name__):
             names = self._looked_up.get(id(vars(obj)), frozenset())
             if names and "__spec__" not in names:  # that one is looked at where a module is used as a whole
                 state = {name: vars(obj)[name] for name in names if name in vars(obj)}
-                return _stand_in, (obj.__name__,), state, None, None, _filled
+                return StandIn, (obj.__name__,), state, None, None, _filled
         if (by_value := getattr(type(obj), "__raycache_by_value__", None)) is not None:
             return by_value(obj)
         return super().reducer_override(obj)
-
-
-def _stand_in(name: str) -> types.ModuleType:
-    """A module with what is read of it, beside the one of its name that this process may have imported."""
-    return types.ModuleType(name)
 
 
 def _filled(module: types.ModuleType, state: dict[str, Any]) -> None:

@@ -17,7 +17,6 @@ from raycache.core.fetch import Calls, Claimed
 from raycache.core.getters import run
 from raycache.core.lookup import Lookup
 from raycache.core.messages import Absent, Call, Explain, Explained, Filled, GroupSpec, Loaded, Orphaned, Raised
-from raycache.core.shipping import checks_of
 from raycache.core.steps import Steps
 from raycache.memo.holding import Holding
 from raycache.memo.identity import Code, Identity, Plan, Work
@@ -99,7 +98,7 @@ class Binding:
             getter_name=self.identity.name,
             getter_code=code.digest.hex(),
             batch=options.batch is not None,
-            environment={"task_options": dict(options.task_options), "checks": checks_of(code.classes)},
+            environment={"task_options": dict(options.task_options), "checks": self.identity.checks(code)},
             definition=self._definition(code),
             about=about(code),
         )

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, overload
 
+import cloudpickle
+
 from raycache.cache import Cache
 from raycache.core.fingerprint.registry import register_handler
 from raycache.core.fingerprint.trace import current
@@ -257,7 +259,10 @@ class Memoized:
         """By its name where others can import it, as functions travel; else by value, with the code as it is here."""
         if self._front:
             return _bound, (self._origin, *self._front)
-        return self.__qualname__ if _importable(self) else _by_value(self)
+        if _importable(self):
+            return self.__qualname__
+        # In a pickle of its own: what it reads of the user's modules goes along, whatever state of them others have.
+        return cloudpickle.loads, (self._memo.identity.dumped(self),)
 
     @staticmethod
     def __raycache_by_value__(memoized: Memoized) -> tuple[Any, ...]:

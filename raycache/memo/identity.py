@@ -15,6 +15,7 @@ from raycache.core.fingerprint.arguments import Arguments
 from raycache.core.fingerprint.code import code_of
 from raycache.core.fingerprint.values import DIGEST_BYTES, describe, fingerprint
 from raycache.core.fingerprint.watch import Seal
+from raycache.core.shipping import Check, checks_of, dump_by_value
 from raycache.errors import InvalidOption
 from raycache.memo.options import MemoOptions
 
@@ -37,9 +38,6 @@ class Code(Protocol):
     @property
     def seal(self) -> Seal | None: ...
 
-    @property
-    def classes(self) -> tuple[type, ...]: ...
-
     def unchanged(self) -> bool: ...
 
 
@@ -51,7 +49,7 @@ class Snapshot(NamedTuple):
     parts: Mapping[str, tuple[bytes, str]]
     fixed: bool = True
     seal: Seal | None = None
-    classes: tuple[type, ...] = ()
+    checks: tuple[Check, ...] = ()  # of the classes that it reads there
 
     def unchanged(self) -> bool:
         return True
@@ -123,7 +121,16 @@ class Identity:
     def snapshot(self) -> Snapshot:
         """The code as it travels with the function."""
         code = self.code
-        return Snapshot(code.name, code.digest, dict(code.parts))
+        return Snapshot(code.name, code.digest, dict(code.parts), checks=self.checks(code))
+
+    def checks(self, code: Code) -> tuple[Check, ...]:
+        """What another process is to check of the classes that the function reads."""
+        return code.checks if isinstance(code, Snapshot) else checks_of(getattr(code, "classes", ()))
+
+    def dumped(self, value: Any) -> bytes:
+        """The function, or what holds it, as it travels by value."""
+        seal = self.code.seal
+        return dump_by_value(value, {} if seal is None else seal.looked_up)
 
     def plan(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
         """The keys of a call. Raises UnhashableArgument, or TypeError for what the function does not take."""

@@ -150,9 +150,10 @@ class _Blocks:
         block = _Block(self.memo.identity.name, self._begun, items, [None] * len(items))
         self._begun += len(items)
         binding = self.memo.binding()
-        plan = self._plan(block, self._quick(binding, block))
+        places = self._quick(binding, block)
+        plan = self._plan(block, places)
         look = binding.look(plan.works)
-        self.hits += len(items) - len(look.missing)
+        self.hits += len(items) - len(places) + len(plan.works) - len(look.missing)
         self.computed += len(look.missing)
         if not look.done:
             context = contextvars.copy_context()
@@ -186,7 +187,7 @@ class _Blocks:
         for place in places:
             try:
                 digest, work = key_of(block.items[place], block.first + place)
-            except TypeError as error:  # UnhashableArgument, and arguments that the function does not take
+            except Exception as error:  # UnhashableArgument, arguments that are not taken, and what a key= raises
                 block.outcomes[place] = _Error(error)
                 continue
             plan.works[code.digest + digest] = work

@@ -20,7 +20,7 @@ from raycache.errors import NotFound
 from raycache.memo.binding import Binding, Changed, Computed
 from raycache.memo.identity import Code, Identity, Plan, Snapshot, Work
 from raycache.memo.options import MemoOptions
-from raycache.memo.quick import ABSENT, Quick
+from raycache.memo.quick import Quick
 
 
 class Memo:
@@ -143,7 +143,7 @@ class Memo:
         if entry is None or not entry.has_value:
             return
         with self._lock:
-            if code is self._seen and self.quick.remember(entry, args, kwargs) and not self._is_quick:
+            if code is self._seen and self.quick.remember(entry, args, kwargs, reader.clock()) and not self._is_quick:
                 self._is_quick = True
                 name = self.function.__name__
                 self.quickened(self.quick.method(name, code, reader.clock, reader.decoded, slow_call))
@@ -247,10 +247,7 @@ class Memo:
 def slow_call(memoized: Any, given: tuple[Any, ...]) -> Any:
     """A call that the quick method did not answer, with one value for each parameter."""
     memo: Memo = memoized._memo
-    assert memo.quick.names is not None
-    place = given.index(ABSENT) if ABSENT in given else len(given)
-    rest = zip(memo.quick.names[place:], given[place:], strict=True)
-    return memo.call(given[:place], {name: value for name, value in rest if value is not ABSENT})
+    return memo.call(*memo.quick.as_called(given))
 
 
 def _is_name(cache: Any) -> bool:

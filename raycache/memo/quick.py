@@ -63,7 +63,7 @@ class Quick:
         self.one.clear()
         self._many.clear()
 
-    def remember(self, entry: NearEntry, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    def remember(self, entry: NearEntry, args: tuple[Any, ...], kwargs: Mapping[str, Any], now: float) -> bool:
         """Has a call find its entry from now on, if its arguments are simple enough."""
         given = self._given(args, kwargs)
         if given is None or not all(map(_is_simple, given)):
@@ -74,8 +74,10 @@ class Quick:
             kind: Any = type(name)
         else:
             table, name, kind = self._many, given, (*map(type, given),)
-        table[name] = entry, kind
-        entry.aliases.append((table, name))
+        known = table.get(name)
+        if known is None or not known[0].live(now):  # of 1 and True, which are one name, the first has the place
+            table[name] = entry, kind
+            entry.aliases.append((table, name))
         return True
 
     def find(self, argument: Any, now: float) -> NearEntry | None:
@@ -93,6 +95,21 @@ class Quick:
         if self.names is None or len(args) + len(kwargs) > len(self.names):
             return None
         return (*args, *(kwargs.get(name, ABSENT) for name in self.names[len(args) :]))
+
+    def as_called(self, given: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """One value for each parameter as positional and named arguments, without those that were not given."""
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        by_name = False
+        for parameter, value in zip(self._parameters, given, strict=True):
+            by_name |= value is ABSENT or parameter.kind is parameter.KEYWORD_ONLY
+            if value is ABSENT:
+                continue
+            if by_name:
+                kwargs[parameter.name] = value
+            else:
+                args.append(value)
+        return tuple(args), kwargs
 
     def method(
         self,

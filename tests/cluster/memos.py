@@ -14,7 +14,7 @@ import raycache
 MODES = ["task", "caller"]
 
 
-def fetching(source: Source, cache: str, **options: Any) -> Any:
+def fetching(source: Source, cache: str | raycache.Cache, **options: Any) -> Any:
     """A memoized function of a key, and of data that counts and is not looked at."""
 
     @raycache.memoize(cache=cache, **options)
@@ -24,7 +24,7 @@ def fetching(source: Source, cache: str, **options: Any) -> Any:
     return fetch
 
 
-def fetching_async(source: Source, cache: str, **options: Any) -> Any:
+def fetching_async(source: Source, cache: str | raycache.Cache, **options: Any) -> Any:
     """The same, to be awaited."""
 
     @raycache.memoize(cache=cache, **options)

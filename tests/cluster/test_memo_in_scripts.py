@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import ray
 from cluster_ray import ClusterRay
 from marks import Barrier, Marks
 from peers import results
-from scripts import Scripts
+from script_files import Scripts
 
 import raycache
 
@@ -153,7 +152,7 @@ class Said:
 
 
 @pytest.fixture(scope="module")
-def said(cluster_ray: ClusterRay, cache: raycache.Cache, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Said]:
+def said(cluster_ray: ClusterRay, cache: raycache.Cache, tmp_path_factory: pytest.TempPathFactory) -> Said:
     """One run of the script, for all tests."""
     folder = tmp_path_factory.mktemp("script")
     scripts, runs = Scripts(folder, cluster_ray.address), Marks(folder / "runs")
@@ -231,7 +230,7 @@ def test_a_function_that_calls_itself_computes_each_argument_once(cache: raycach
     @raycache.memoize(cache=cache.name)
     def fibonacci(n: int) -> int:
         marks.add(str(n))
-        return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
+        return n if n < 2 else int(fibonacci(n - 1) + fibonacci(n - 2))
 
     assert fibonacci(6) == 8
     assert sorted(marks.lines()) == [*"0123456"]

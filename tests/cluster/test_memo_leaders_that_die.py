@@ -1,4 +1,4 @@
-"""Who computes a call is killed in the middle, or who brought its arguments: nobody hangs, and the next call computes."""
+"""Who computes a call is killed in the middle, or who brought its arguments: nobody hangs, the next call computes."""
 
 from __future__ import annotations
 
@@ -134,9 +134,7 @@ def test_a_call_whose_arguments_died_with_their_owner_is_made_with_those_of_othe
     busy = ["busy 1", "busy 2"]
     source.will("wait", *busy)
     arrivals = Marks(tmp_path / "arrivals")
-    others = [
-        peer.start(call_announced, fetch, arrivals, key) for peer, key in zip(peers(2), busy, strict=True)
-    ]
+    others = [peer.start(call_announced, fetch, arrivals, key) for peer, key in zip(peers(2), busy, strict=True)]
     for key in busy:
         source.await_run(key)
     data = np.arange(100_000.0)
@@ -165,9 +163,7 @@ def test_a_call_whose_owner_was_killed_before_it_began_can_be_made_again(
     busy = ["busy 1", "busy 2"]
     source.will("wait", *busy)
     arrivals = Marks(tmp_path / "arrivals")
-    others = [
-        peer.start(call_announced, fetch, arrivals, key) for peer, key in zip(peers(2), busy, strict=True)
-    ]
+    others = [peer.start(call_announced, fetch, arrivals, key) for peer, key in zip(peers(2), busy, strict=True)]
     for key in busy:
         source.await_run(key)
     data = np.arange(100_000.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -100,6 +101,7 @@ def test_an_iterator_is_read_only_so_far_ahead_as_keeps_the_cluster_busy(
     results_ = square.imap(read)
     first = list(itertools.islice(results_, 10))
     results_.close()
+    until(lambda: not any("raycache-map" in each.name for each in threading.enumerate()), "what was begun has ended")
 
     assert first == [n * n for n in range(10)]
     assert next(read) <= 1000

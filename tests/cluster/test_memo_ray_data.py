@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from caches import end
 from cluster_ray import ClusterRay
 from marks import Marks
-from scripts import Scripts
+from script_files import Scripts
 
 import raycache
 
@@ -77,7 +76,7 @@ def test_memoized_functions_as_steps_of_ray_data_hit_in_the_second_pass(
 def default_cache(cluster_ray: ClusterRay) -> Iterator[None]:
     """The cache that the example makes is gone with the test."""
     yield
-    end(raycache.connect())
+    raycache.connect().destroy()
 
 
 def test_the_ray_data_example_computes_what_has_changed(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cluster_ray import ClusterRay
 from marks import Marks
-from scripts import Scripts
+from script_files import Scripts
 
 import raycache
 

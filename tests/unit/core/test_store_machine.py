@@ -1,9 +1,9 @@
-"""A store as a state machine against a model of what least recently used means."""
+"""A store of two groups as a state machine against a model of what least recently used means."""
 
 from __future__ import annotations
 
 import tempfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from pathlib import Path
 
 from hypothesis import settings
@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from raycache.core import record
-from raycache.core.messages import group_prefix
+from raycache.core.messages import group_of, group_prefix
 from raycache.core.pages import Pages
 from raycache.core.store import Entry, Store, entry_bytes
 
 CAPACITY = 3000
-KEYS = [group_prefix(3) + b"s%d" % number for number in range(8)] + [group_prefix(3) + b"s" + b"x" * 600]
-OTHER = group_prefix(4) + b"sother"
+GROUPS = (3, 4)
+KEYS = [group_prefix(group) + name for group in GROUPS for name in (b"s0", b"s1", b"s2", b"s3", b"s" + b"x" * 600)]
+OTHER = group_prefix(5) + b"sother"
+A_GROUP = st.sampled_from(GROUPS)
 A_KEY = st.sampled_from(KEYS)
 SIZES = st.integers(0, 1200)
 LIVES = st.none() | st.integers(0, 20)
@@ -32,7 +34,9 @@ class StoreAndAModel(RuleBasedStateMachine):
         self.store = Store(CAPACITY, self.pages)
         self.model: OrderedDict[bytes, Entry] = OrderedDict()
         self.now = 0.0
-        self.evictions = self.expirations = self.number = 0
+        self.capacity, self.number = CAPACITY, 0
+        self.evictions: Counter[int] = Counter()
+        self.expirations: Counter[int] = Counter()
 
     def teardown(self) -> None:
         self.pages.close()
@@ -54,14 +58,18 @@ class StoreAndAModel(RuleBasedStateMachine):
         self.put({key: self.entry(size, life, large)})
 
     def put(self, entries: dict[bytes, Entry]) -> None:
-        assert all(self.store.fits(key, entry) for key, entry in entries.items())
+        entries = {key: entry for key, entry in entries.items() if self.store.fits(key, entry)}
+        while self.total(entries) > self.capacity:  # what does not fit together goes one after the other
+            entries.popitem()
         assert self.store.put(entries) == []
         for key in entries:
             self.model.pop(key, None)
-        while self.model and self.total(self.model) + self.total(entries) > CAPACITY:
-            self.model.popitem(last=False)
-            self.evictions += 1
+        self.evict(self.capacity - self.total(entries))
         self.model.update(entries)
+
+    def evict(self, room: int) -> None:
+        while self.model and self.total(self.model) > room:
+            self.evictions[group_of(self.model.popitem(last=False)[0])] += 1
 
     def total(self, entries: dict[bytes, Entry]) -> int:
         return sum(entry_bytes(key, entry.record) for key, entry in entries.items())
@@ -74,7 +82,7 @@ class StoreAndAModel(RuleBasedStateMachine):
         found = self.store.get(key, self.now)
         if key in self.model and self.over(key):
             del self.model[key]
-            self.expirations += 1
+            self.expirations[group_of(key)] += 1
         if key in self.model:
             self.model.move_to_end(key)
 
@@ -99,20 +107,46 @@ class StoreAndAModel(RuleBasedStateMachine):
         self.store.expire(self.now)
         for key in [key for key in self.model if self.over(key)]:
             del self.model[key]
-            self.expirations += 1
+            self.expirations[group_of(key)] += 1
 
-    @rule()
-    def clear(self):
-        assert self.store.clear(group_prefix(3)) == len(self.model)
-        self.model.clear()
+    @rule(group=A_GROUP)
+    def clear(self, group):
+        assert self.store.clear(group_prefix(group)) == len(self.of(group))
+        self.drop(group)
 
-    @rule(limit=st.integers(1, 5))
-    def scan(self, limit):
-        assert self.store.scan(group_prefix(3), b"", limit) == self.pages.scan(group_prefix(3))[:limit]
+    @rule(group=A_GROUP)
+    def take(self, group):
+        taken = self.store.take(group_prefix(group))
+
+        assert list(taken.items()) == list(self.of(group).items())
+        self.drop(group)
+
+    @rule(capacity=st.integers(1000, CAPACITY))
+    def resize(self, capacity):
+        self.store.resize(capacity)
+        self.capacity = capacity
+        self.evict(capacity)
+
+    def of(self, group: int) -> dict[bytes, Entry]:
+        return {key: entry for key, entry in self.model.items() if group_of(key) == group}
+
+    def drop(self, group: int) -> None:
+        for key in self.of(group):
+            del self.model[key]
+
+    @rule(group=A_GROUP, limit=st.integers(1, 5))
+    def scan(self, group, limit):
+        assert self.store.scan(group_prefix(group), b"", limit) == self.pages.scan(group_prefix(group))[:limit]
 
     @invariant()
     def bytes_are_exact_and_within_the_capacity(self):
-        assert self.store.bytes == self.total(self.model) <= CAPACITY
+        assert self.store.bytes == self.total(self.model) <= self.capacity
+
+    @invariant()
+    def every_group_knows_what_it_has_itself(self):
+        for group in GROUPS:
+            usage, entries = self.store.usage[group], self.of(group)
+            assert (usage.entries, usage.bytes) == (len(entries), self.total(entries))
 
     @invariant()
     def the_order_is_that_of_the_last_uses(self):
@@ -121,12 +155,14 @@ class StoreAndAModel(RuleBasedStateMachine):
 
     @invariant()
     def the_pages_hold_what_the_policy_holds(self):
-        assert sorted(self.pages.scan(group_prefix(3))) == sorted(self.model)
+        assert sorted(key for group in GROUPS for key in self.pages.scan(group_prefix(group))) == sorted(self.model)
         assert self.pages.get(OTHER) == b"of another group"
 
     @invariant()
     def every_entry_that_went_is_counted_for_its_reason(self):
-        assert (self.store.usage[3].evictions, self.store.usage[3].expirations) == (self.evictions, self.expirations)
+        for group in GROUPS:
+            usage = self.store.usage[group]
+            assert (usage.evictions, usage.expirations) == (self.evictions[group], self.expirations[group])
 
 
 def test_a_store_behaves_like_a_model_of_lru_with_expiry():

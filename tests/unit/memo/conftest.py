@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from cells import Cells
-from tally import Tally
+from tally import Tally, maps_end
 
 import raycache
 
 
 @pytest.fixture
-def cache(inline: Callable[..., raycache.Cache]) -> raycache.Cache:
-    return inline()
+def cache(inline: Callable[..., raycache.Cache]) -> Iterator[raycache.Cache]:
+    """A cache whose books are looked at when no map computes any more."""
+    yield inline()
+    maps_end()
 
 
 @pytest.fixture

@@ -65,8 +65,13 @@ def test_items_may_come_from_any_iterable(lengths):
 
 
 def test_a_call_without_the_list_is_refused(lengths):
-    with pytest.raises(TypeError, match="needs its list 'texts'"):
-        lengths(unit=3) if lengths.__wrapped__.__defaults__ is None else lengths.peek.__self__._memo.plan((), {})
+    with pytest.raises(TypeError, match="'texts'"):
+        lengths(unit=3)
+
+
+def test_a_list_that_is_left_to_its_default_is_refused(memo, where):
+    with pytest.raises(TypeError, match=r"needs its list 'items': the items of it are what is cached"):
+        memo(lambda items=(): items, batch="items", where=where)()
 
 
 @pytest.mark.parametrize("wrong", [5, None], ids=repr)
