@@ -22,8 +22,8 @@ from traitlets.config import Config
 FOLDER = Path(__file__).parent
 #: No cell takes nearly as long.
 CELL_S = 120
-#: A kernel whose cell failed ends its Ray before it goes.
-END_S = 30
+#: A kernel whose cell failed is told to go after half of this, ends its Ray, and is killed after the other half.
+END_S = 20
 #: So that a notebook is read, and sent, in one go.
 MOST_BYTES = 400_000
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}

@@ -212,7 +212,7 @@ class Cache:
         self._members = Members(network, clock)
         self._client = Client(self._members)
         self._groups: dict[int, Group] = {}
-        self._memos: dict[tuple[str, int | None], Group] = {}
+        self._memos: dict[str, tuple[int | None, Group]] = {}  # with the capacity last asked for
         self._glance = Glance(self.stats_by_group)
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -328,17 +328,17 @@ class Cache:
 
         Raises CapacityError where that does not fit.
         """
-        group = self._memos.get((name, capacity_bytes))
-        if group is None:
-            pool = MEMO_POOL if capacity_bytes is None else f"{MEMO_PREFIX}{name}"
-            if capacity_bytes is None:
-                capacity_bytes = self._memo_capacity()
-            spec = GroupSpec(0, f"{MEMO_PREFIX}{name}", GroupOptions(capacity_bytes=capacity_bytes), pool=pool)
-            group = self._register(spec)
-            if pool != MEMO_POOL:
-                self._drive(self._client.resize(group.reader.spec))
-            with self._lock:
-                self._memos[name, capacity_bytes if pool != MEMO_POOL else None] = group
+        last, group = self._memos.get(name, (None, None))
+        if group is not None and last == capacity_bytes:
+            return group
+        full = f"{MEMO_PREFIX}{name}"
+        before = self._ask(GetGroups()).get(full)
+        options = GroupOptions(capacity_bytes=self._memo_capacity() if capacity_bytes is None else capacity_bytes)
+        group = self._register(GroupSpec(0, full, options, pool=MEMO_POOL if capacity_bytes is None else full))
+        if before is not None and before != group.reader.spec:  # the shards go on with the old pool or capacity
+            self._drive(self._client.resize(group.reader.spec))
+        with self._lock:
+            self._memos[name] = capacity_bytes, group
         return group
 
     def _memo_capacity(self) -> int:
@@ -354,6 +354,8 @@ class Cache:
                 self._groups[spec.id] = Group(
                     spec, self._client, self.network, self.codec, self._clock, self._group_elsewhere
                 )
+            elif self._groups[spec.id].reader.spec != spec:
+                self._groups[spec.id].redefine(spec)
             return self._groups[spec.id]
 
     def _group_elsewhere(self, spec: GroupSpec) -> tuple[Any, ...]:

@@ -63,6 +63,10 @@ class Group:
     def name(self) -> str:
         return self._spec.name
 
+    def redefine(self, spec: GroupSpec) -> None:
+        """Its pool, or the capacity of that, has changed."""
+        self._spec = self.reader.spec = spec
+
     def __repr__(self) -> str:
         options = self._spec.options
         getter = f"getter={self._spec.getter_name}" if self._spec.getter is not None else "no getter"

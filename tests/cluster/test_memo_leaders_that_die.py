@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ray
 from cluster_ray import ClusterRay
 from marks import Marks
 from memos import MODES, call_announced, fetching, fetching_async
@@ -121,9 +122,27 @@ OWNER = """
 
     address, cache, folder, arrivals = sys.argv[1:]
     ray.init(address=address, log_to_driver=False)
+    probe = ray.put(np.arange(100_000.0))
+    print(ray.cloudpickle.dumps(probe).hex(), flush=True)
     fetch = fetching_async(Source(Path(folder)), cache)
     call_announced(fetch, Marks(Path(arrivals)), "alice", np.arange(100_000.0))
 """
+
+
+def kill(owner: Program, probe: Any) -> None:
+    """Returns when its objects are gone: until Ray knows, they can still be read."""
+    owner.kill()
+
+    def gone() -> bool:
+        try:
+            ray.get(probe, timeout=1.0)
+        except ray.exceptions.ObjectLostError:
+            return True
+        except ray.exceptions.GetTimeoutError:  # not there, but Ray does not know yet that it is lost
+            pass
+        return False
+
+    until(gone, "the objects of the program are gone")
 
 
 @pytest.mark.parametrize("where", ["task"])
@@ -140,11 +159,12 @@ def test_a_call_whose_arguments_died_with_their_owner_is_made_with_those_of_othe
     data = np.arange(100_000.0)
     words = (cluster_ray.address, cache.name, tmp_path / "source", tmp_path / "owner")
     with Program(OWNER, *words) as owner:
+        probe = ray.cloudpickle.loads(bytes.fromhex(owner.line()))
         Marks(tmp_path / "owner").await_lines(1)
         queued = fetch.explain("alice", data).computing
         late = peers(3)[2].start(attempt, call_announced, fetch, arrivals, "alice", data)
         arrivals.await_lines(3)
-        owner.kill()
+        kill(owner, probe)
     source.behave(*busy)
     outcome = result(late)
 
@@ -169,8 +189,9 @@ def test_a_call_whose_owner_was_killed_before_it_began_can_be_made_again(
     data = np.arange(100_000.0)
     words = (cluster_ray.address, cache.name, tmp_path / "source", tmp_path / "owner")
     with Program(OWNER, *words) as owner:
+        probe = ray.cloudpickle.loads(bytes.fromhex(owner.line()))
         Marks(tmp_path / "owner").await_lines(1)
-        owner.kill()
+        kill(owner, probe)
     source.behave(*busy)
     results(others)
     outcome = peers(1)[0].do(attempt, call_announced, fetch, arrivals, "alice", data)

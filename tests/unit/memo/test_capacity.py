@@ -14,9 +14,9 @@ def text(memo, name, **options):
     return memo(lambda x: VALUE, name=name, **options)
 
 
-def filled(memoized, count=40):
-    for number in range(count):
-        memoized(number)
+def filled(memoized, arguments=range(40)):
+    for argument in arguments:
+        memoized(argument)
     return memoized.cache_info().currsize
 
 
@@ -92,3 +92,26 @@ def test_a_function_that_is_given_another_capacity_goes_on(memo, then):
     assert [new(1), old(1), new(2), old(2)] == [VALUE] * 4
     again = text(memo, "f", capacity=10_000)
     assert [again(3), new(3), old(3)] == [VALUE] * 3
+
+
+def test_the_last_capacity_counts(memo):
+    """A cell that is run again with another capacity, and then with the first one."""
+    capacities = [10_000, 5_000, 10_000, None, 5_000]
+    counts = [
+        filled(text(memo, "f", capacity=capacity), range(100 * number, 100 * number + 40))
+        for number, capacity in enumerate(capacities)
+    ]
+
+    assert counts == [9, 4, 9, 49, 4]
+
+
+def test_a_function_that_is_given_more_room_keeps_what_it_has(memo, tally):
+    def text(x):
+        tally(x)
+        return VALUE
+
+    filled(memo(text, capacity=10_000))
+    more = memo(text, capacity=20_000)
+
+    assert [more(x) for x in range(31, 40)] == [VALUE] * 9
+    assert len(tally.seen) == 40
