@@ -86,7 +86,10 @@ class Binding:
         if self._defined is None or self._defined[0] != code.digest:
             options = self.options
             rest = (options.of_loads(), options.batch, options.where, dict(options.task_options))
-            self._defined = code.digest, blake3(code.digest + cloudpickle.dumps(rest)).digest(16)
+            self._defined = (
+                code.digest,
+                blake3(code.digest + self.identity.shipped + cloudpickle.dumps(rest)).digest(16),
+            )
         return self._defined[1]
 
     def _spec(self, code: Code) -> GroupSpec:

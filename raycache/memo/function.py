@@ -33,7 +33,7 @@ _REFUSED = (
 
 
 @overload
-def memoize(function: Callable[..., Any], /) -> Memoized: ...
+def memoize(function: Callable[..., Any], /, **options: Any) -> Memoized: ...
 
 
 @overload
@@ -65,13 +65,15 @@ def memoize(function: Any = None, /, **options: Any) -> Any:
     methods, static and class methods. Connects to the cache with the first call.
 
     Args:
-        ttl: how long results live: seconds, a timedelta, or "1d"; by default until they are evicted.
+        ttl: how long results live: seconds, a timedelta, or "1d"; by default until they are evicted. A result keeps the
+            ttl that it was computed with.
         negative_ttl: how long a raised NotFound is remembered; by default not at all.
-        load_timeout: a computation that takes longer is ended; 10 minutes by default (where="task").
+        load_timeout: a computation that takes longer is ended, the time included that its task waits for what
+            `task_options` ask for; 10 minutes by default. Of where="task" alone.
         ignore: names of arguments that do not count.
         key: a function of the same arguments; what it returns counts in their place.
-        version: counts in the place of the function's code, which is not looked at then.
-        depends: what else the function depends on: functions, classes, modules, values.
+        version: counts in the place of the function's code, which is not looked at then: change it with the code.
+        depends: what else the function depends on: functions, classes, modules, values. (Of a file give what is in it.)
         name: what the function is called in the cache; its module and qualified name by default.
         capacity: bytes per shard of its own; by default it shares those of all memoized functions.
         where: "task" runs it as a Ray task, "caller" in the calling process; in both cases once per key in the cluster.
@@ -144,6 +146,23 @@ class Memoized:
     def __get__(self, instance: Any, owner: type | None = None) -> Memoized:
         """As a method: bound to an object, which is an argument like others and must have a fingerprint."""
         return self if instance is None else _bound(self, instance)
+
+    def __eq__(self, other: object) -> bool:
+        """As bound methods: the same function, bound to the same object."""
+        return isinstance(other, Memoized) and self._bound_to == other._bound_to
+
+    def __hash__(self) -> int:
+        return hash(self._bound_to)
+
+    @property
+    def _bound_to(self) -> tuple[int, ...]:
+        return id(self._memo), *map(id, self._front)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """The function's own, without what is bound."""
+        signature = self._memo.identity.signature
+        return signature.replace(parameters=[*signature.parameters.values()][len(self._front) :])
 
     # ------------------------------------------------------------------------------------- single calls
 
@@ -245,7 +264,7 @@ class Memoized:
     def __raycache_key__(self) -> tuple[Any, ...]:
         """What it is to code that reads it: its function, or what stands for that, by its options."""
         identity, options = self._memo.identity, self._memo.options
-        if options.version is not None or identity.is_snapshot:
+        if options.version is not None:
             return identity.name, identity.code.digest, *self._front
         return identity.name, self.__wrapped__, *options.depends, *self._front
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -50,6 +51,7 @@ class Snapshot(NamedTuple):
     fixed: bool = True
     seal: Seal | None = None
     checks: tuple[Check, ...] = ()  # of the classes that it reads there
+    shipped: bytes = b""
 
     def unchanged(self) -> bool:
         return True
@@ -91,6 +93,8 @@ class Identity:
         shown = getattr(function, "__name__", self.name)
         self.arguments = Arguments(self.signature, ignore=ignore, key=options.key, name=shown)
         self._code: Code | None = snapshot
+        #: Tells functions of one `version=` apart on their way to the shards: what runs must be this one.
+        self.shipped = b"" if options.version is None else snapshot.shipped if snapshot else secrets.token_bytes(8)
         self._making = threading.RLock()
 
     def _check_batch(self, batch: str) -> None:
@@ -103,25 +107,21 @@ class Identity:
             )
 
     @property
-    def is_snapshot(self) -> bool:
-        """Whether it came here by value, and its code is what it was where it came from."""
-        return isinstance(self._code, Snapshot)
-
-    @property
     def code(self) -> Code:
         """The function's code as it is now."""
         code = self._code
         if code is None or not (code.fixed or code.unchanged()):
             with self._making:
                 options = self.options
-                code = code_of(self.function, name=self.name, version=options.version, depends=options.depends)
+                depends = options.depends if options.key is None else (*options.depends, options.key)
+                code = code_of(self.function, name=self.name, version=options.version, depends=depends)
                 self._code = code
         return code
 
     def snapshot(self) -> Snapshot:
         """The code as it travels with the function."""
         code = self.code
-        return Snapshot(code.name, code.digest, dict(code.parts), checks=self.checks(code))
+        return Snapshot(code.name, code.digest, dict(code.parts), checks=self.checks(code), shipped=self.shipped)
 
     def checks(self, code: Code) -> tuple[Check, ...]:
         """What another process is to check of the classes that the function reads."""
