@@ -280,6 +280,8 @@ class Memoized:
             return _bound, (self._origin, *self._front)
         if _importable(self):
             return self.__qualname__
+        if not self._memo.identity.reads_modules:
+            return _by_value(self)
         # In a pickle of its own: what it reads of the user's modules goes along, whatever state of them others have.
         return cloudpickle.loads, (self._memo.identity.dumped(self),)
 

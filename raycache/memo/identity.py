@@ -14,6 +14,7 @@ from blake3 import blake3
 from raycache.core.calls import Arguments as Called
 from raycache.core.fingerprint.arguments import Arguments
 from raycache.core.fingerprint.code import code_of
+from raycache.core.fingerprint.packages import installed
 from raycache.core.fingerprint.values import DIGEST_BYTES, describe, fingerprint
 from raycache.core.fingerprint.watch import Seal
 from raycache.core.shipping import Check, checks_of, dump_by_value
@@ -126,6 +127,14 @@ class Identity:
     def checks(self, code: Code) -> tuple[Check, ...]:
         """What another process is to check of the classes that the function reads."""
         return code.checks if isinstance(code, Snapshot) else checks_of(getattr(code, "classes", ()))
+
+    @property
+    def reads_modules(self) -> bool:
+        """Whether the function reads something of a module of the user's own, and not only of the script itself."""
+        seal = self.code.seal
+        spaces = () if seal is None else (each for each in seal.space.values() if id(each) in seal.looked_up)
+        names = (space.get("__name__") for space in spaces if isinstance(space, dict))
+        return any(isinstance(name, str) and name != "__main__" and not installed(name) for name in names)
 
     def dumped(self, value: Any) -> bytes:
         """The function, or what holds it, as it travels by value."""
