@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from raycache import errors
+from raycache.core.calls import Packed
 from raycache.core.client import Client
 from raycache.core.codec import Codec
 from raycache.core.getters import identify
@@ -69,7 +70,7 @@ class Backend(Network, Protocol):
         """
         ...
 
-    def packed_arguments(self, value: Any, function: str) -> Any:
+    def packed_arguments(self, value: Any, function: str) -> Packed:
         """What a memoized function is called with, as it travels; raises UncacheableValue."""
         ...
 
@@ -222,7 +223,8 @@ class Cache:
         atexit.register(self.close)
 
     def __repr__(self) -> str:
-        state = "closed" if self.closed else f"{len(self._members.ring.members)} shards"
+        count = len(self._members.ring.members)
+        state = "closed" if self.closed else f"{count} {'shard' if count == 1 else 'shards'}"
         return f"<raycache.Cache {self.name!r} {self.network.where}, {state}, {len(self._groups)} groups here>"
 
     def _repr_html_(self) -> str:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from raycache.core import futures
-from raycache.core.calls import getter_of
+from raycache.core.calls import Packed, getter_of
 from raycache.core.codec import Blob, Codec
 from raycache.core.directory import Directory
 from raycache.core.futures import Done, Pending, pending
@@ -160,8 +160,8 @@ class InlineNetwork:
     def registered(self, spec: GroupSpec, getter: Callable[..., Any]) -> None:
         self._getters.setdefault((spec.id, spec.definition), getter)
 
-    def packed_arguments(self, value: Any, function: str) -> Any:
-        return value
+    def packed_arguments(self, value: Any, function: str) -> Packed:
+        return Packed(value)
 
     ended = False
 

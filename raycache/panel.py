@@ -199,6 +199,8 @@ def _where(pages: Sequence[str]) -> str:
 
 _SAY_LIGHT = ('[data-jp-theme-light="true"]', '[data-theme="light"]', '[theme="light"]')
 _SAY_DARK = ('[data-jp-theme-light="false"]', '[data-theme="dark"]', '[theme="dark"]')
+#: The class thrice: notebooks have rules of their own for tables, which must not outrank these.
+_OWN = 3 * ".raycache-panel"
 _STYLE = f"""
 .raycache-panel{{{_colours(_LIGHT)};color:var(--rc-text);background:var(--rc-ground);border:1px solid var(--rc-line);
 border-radius:6px;padding:8px 12px;display:inline-block;max-width:100%;overflow-x:auto;box-sizing:border-box;
@@ -208,15 +210,15 @@ font:13px/1.45 system-ui,sans-serif}}
 {_where(_SAY_DARK)}{{{_colours(_DARK)}}}
 {_where((".vscode-light", ".vscode-high-contrast-light"))}{{{_colours(_LIGHT, _OF_VSCODE)}}}
 {_where((".vscode-dark", ".vscode-high-contrast"))}{{{_colours(_DARK, _OF_VSCODE)}}}
-.raycache-panel .raycache-title{{font-weight:600;margin-bottom:4px}}
-.raycache-panel .raycache-line{{margin:2px 0;white-space:pre-wrap}}
-.raycache-panel .raycache-as-of{{color:var(--rc-faint);font-size:11px;margin-top:6px}}
-.raycache-panel table{{border-collapse:collapse;border:0;margin:4px 0;color:inherit;background:none;font:inherit}}
-.raycache-panel tr{{background:none;border:0}}
-.raycache-panel th,.raycache-panel td{{padding:2px 14px 2px 0;border:0;text-align:left;vertical-align:top;
+{_OWN} .raycache-title{{font-weight:600;margin-bottom:4px}}
+{_OWN} .raycache-line{{margin:2px 0;white-space:pre-wrap}}
+{_OWN} .raycache-as-of{{color:var(--rc-faint);font-size:11px;margin-top:6px}}
+{_OWN} table{{border-collapse:collapse;border:0;margin:4px 0;color:inherit;background:none;font:inherit}}
+{_OWN} tr{{background:none;border:0}}
+{_OWN} th,{_OWN} td{{padding:2px 14px 2px 0;border:0;text-align:left;vertical-align:top;
 color:inherit;background:none}}
-.raycache-panel .raycache-facts th{{color:var(--rc-faint);font-weight:400}}
-.raycache-panel .raycache-table thead th{{border-bottom:1px solid var(--rc-line);font-weight:600}}
-.raycache-panel .raycache-table .raycache-number{{text-align:right;white-space:nowrap;
+{_OWN} .raycache-facts th{{color:var(--rc-faint);font-weight:400}}
+{_OWN} .raycache-table thead th{{border-bottom:1px solid var(--rc-line);font-weight:600}}
+{_OWN} .raycache-table .raycache-number{{text-align:right;white-space:nowrap;
 font-variant-numeric:tabular-nums}}
 """

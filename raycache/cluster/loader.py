@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import os
 import pickle
 import sys
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -17,15 +18,18 @@ import cloudpickle
 import ray
 import ray.exceptions
 
-from raycache.core.calls import getter_of, packed, unpacked
+from raycache.core.calls import Packed, getter_of, packed, unpacked
+from raycache.core.checks import check
 from raycache.core.codec import Blob, Codec, decode
 from raycache.core.getters import INLINE_BYTES, Lost, dump_error, run
 from raycache.core.messages import Call, Failed, GroupSpec, Loaded, Outcome, Raised
-from raycache.core.shipping import Check, check
+from raycache.core.packing import PackedArguments
 from raycache.errors import StaleCode, UncacheableValue
 
-#: Getters and definitions of memoized functions that a shard has ready to be sent.
-MOST_SPECS = 1000
+#: Getters and definitions of memoized functions that a shard has ready to be sent, and their bytes; and how many of
+#: them a process that runs them has at hand.
+MOST_SPECS, MOST_SPEC_BYTES = 64, 64 << 20
+MOST_UNPICKLED = 32
 #: What no cached value may hold: it would not live as long as the cache does.
 REFUSED: tuple[type, ...] = (ray.ObjectRef, ray.ObjectRefGenerator)
 
@@ -43,16 +47,24 @@ def environment() -> dict[str, Any]:
     return {"runtime_env": dict(ray.get_runtime_context().runtime_env), "paths": tuple(dict.fromkeys(paths))}
 
 
-@functools.lru_cache(maxsize=256)
-def _getter(getter: bytes, paths: tuple[str, ...], checks: tuple[Check, ...]) -> Callable[..., Any]:
+@functools.lru_cache(maxsize=MOST_UNPICKLED)
+def _unpickled(getter: bytes) -> Callable[..., Any]:
     """The getter, unpickled once in each process that runs it."""
-    sys.path += [path for path in paths if path not in sys.path and os.path.isdir(path)]
-    check(checks)
     unpickled: Callable[..., Any] = cloudpickle.loads(getter)
     return unpickled
 
 
-@functools.lru_cache(maxsize=256)
+def _getter(spec: GroupSpec, calls: Iterable[Call]) -> Callable[..., Any]:
+    """The getter, where everything that it and its arguments look up here by themselves is as where they come from."""
+    assert spec.getter is not None
+    sys.path += [path for path in spec.environment["paths"] if path not in sys.path and os.path.isdir(path)]
+    checks = itertools.chain(spec.environment.get("checks", ()), *(call.checks for call in calls))
+    if check(dict.fromkeys(checks)):
+        _unpickled.cache_clear()  # they have what was in a module before it was imported once more
+    return _unpickled(spec.getter)
+
+
+@functools.lru_cache(maxsize=MOST_UNPICKLED)
 def _spec(packed: bytes) -> GroupSpec:
     spec: GroupSpec = pickle.loads(packed)
     return spec
@@ -69,9 +81,8 @@ def load_task(packed: bytes, keys: list[bytes], calls: list[Call]) -> tuple[byte
 
 def load(spec: GroupSpec, keys: list[bytes], calls: list[Call]) -> tuple[Outcome, tuple[Blob, ...] | None]:
     """Runs the group's getter, or calls of a memoized function, for some keys: the outcome, and the large values."""
-    assert spec.getter is not None
     try:
-        getter = _getter(spec.getter, spec.environment["paths"], spec.environment.get("checks", ()))
+        getter = _getter(spec, calls)
     except StaleCode as error:
         return dict.fromkeys(keys, Raised(dump_error(error), traceback.format_exc(), 0.0)), None
     except Exception as error:
@@ -84,15 +95,16 @@ def load(spec: GroupSpec, keys: list[bytes], calls: list[Call]) -> tuple[Outcome
     return run(getter, spec, keys, codec(), calls=calls)
 
 
-def packed_arguments(value: Any, function: str) -> bytes | ray.ObjectRef:
+def packed_arguments(value: Any, function: str) -> Packed:
     """Arguments as they travel: small ones as bytes, large ones through the object store, where they can be read
     without a copy; and so those that hold ObjectRefs, which only Ray can carry."""
+    dumped = PackedArguments(codec(), value)
     try:
-        blob = codec().encode(value)
-        return packed(blob) if blob.size <= INLINE_BYTES else ray.put((blob,))
+        blob = dumped.blob()
+        return Packed(packed(blob) if blob.size <= INLINE_BYTES else ray.put((blob,)), dumped.checks())
     except UncacheableValue as why:
         try:
-            return ray.put((value,))
+            return Packed(ray.put((value,)), dumped.checks_by_reference())
         except Exception:
             raise UncacheableValue(
                 f"the arguments of {function} cannot travel to the task that should run it: {why.__cause__ or why}. "
@@ -155,7 +167,7 @@ class TaskLoader:
         self._landed = landed
         # Not retried: a getter that kills its process would run again and again.
         self._task = ray.remote(num_cpus=0, num_returns=2, max_retries=0)(load_task)
-        self._specs: OrderedDict[tuple[int, bytes], Any] = OrderedDict()
+        self._specs: OrderedDict[tuple[int, bytes], tuple[Any, int]] = OrderedDict()
 
     def start(self, spec: GroupSpec, keys: list[bytes], calls: list[Call]) -> _TaskLoad:
         options = dict(spec.environment.get("task_options", {}))
@@ -173,12 +185,14 @@ class TaskLoader:
         if name not in self._specs:
             packed = pickle.dumps(replace(spec, about=b""), protocol=5)
             # A small getter travels inside the task's description, which is faster than any object.
-            self._specs[name] = packed if len(packed) < INLINE_BYTES // 2 else ray.put(packed)
-            if len(self._specs) > MOST_SPECS:
-                self._specs.popitem(last=False)
+            travels = packed if len(packed) < INLINE_BYTES // 2 else ray.put(packed)
+            self._specs[name] = travels, len(packed)
+            size = sum(each for _, each in self._specs.values())
+            while len(self._specs) > 1 and (size > MOST_SPEC_BYTES or len(self._specs) > MOST_SPECS):
+                size -= self._specs.popitem(last=False)[1][1]
         else:
             self._specs.move_to_end(name)
-        return self._specs[name]
+        return self._specs[name][0]
 
     def hold(self, blob: Blob) -> ray.ObjectRef:
         return ray.put((blob,))

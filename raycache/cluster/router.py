@@ -16,6 +16,7 @@ from raycache.cluster import deploy
 from raycache.cluster.directory import NAMESPACE, shard_name
 from raycache.cluster.loader import environment, failed, load, packed_arguments
 from raycache.core import futures
+from raycache.core.calls import Packed
 from raycache.core.futures import Done, Pending
 from raycache.core.getters import dump
 from raycache.core.memory import warn_if_slow
@@ -87,7 +88,7 @@ class RayNetwork:
     def registered(self, spec: GroupSpec, getter: Callable[..., Any]) -> None:
         """It travels in the spec."""
 
-    def packed_arguments(self, value: Any, function: str) -> bytes | ray.ObjectRef:
+    def packed_arguments(self, value: Any, function: str) -> Packed:
         return packed_arguments(value, function)
 
     def run(self, spec: GroupSpec, keys: list[bytes], calls: list[Call]) -> Pending[Any]:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
+from raycache.core.checks import Check
 from raycache.core.codec import Blob, decode
 from raycache.core.messages import Call
 
@@ -23,6 +24,13 @@ class Arguments(NamedTuple):
             return Arguments((*self.args[: self.batch], items, *self.args[self.batch :]), self.kwargs)
         assert self.batch is not None
         return Arguments(self.args, self.kwargs | {self.batch: items})
+
+
+class Packed(NamedTuple):
+    """Arguments as they travel, and what is to be checked before anybody looks at them."""
+
+    arguments: Any
+    checks: tuple[Check, ...] = ()
 
 
 #: Gives what `Call` has packed: `Arguments`, or an item of a batch. Raises `Lost` where it is gone.

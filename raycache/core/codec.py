@@ -17,11 +17,12 @@ import pickle
 import struct
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import cloudpickle
 
+from raycache.core.classes import is_main, reduced_alike
 from raycache.errors import UncacheableValue
 
 RAW, TEXT, PICKLE, FRAMES = range(4)  # FRAMES: a pickle with buffers, packed into one run of bytes
@@ -77,28 +78,45 @@ def _frames(data: Any) -> list[memoryview]:
     return parts
 
 
+#: Makes a pickler that writes to a stream, and calls a function with each buffer that it has left out.
+Pickling = Callable[[io.BytesIO, Callable[[Any], Any]], cloudpickle.Pickler]
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
     """Refuses what would be dead or wrong when it is read again."""
 
-    refused: tuple[type, ...] = ()
+    def __init__(self, stream: io.BytesIO, buffer_callback: Callable[[Any], Any], refuse: Callable[[Any], None]):
+        super().__init__(stream, protocol=5, buffer_callback=buffer_callback)
+        self._refuse = refuse
 
     def reducer_override(self, obj: Any) -> Any:
-        if self.refused and isinstance(obj, self.refused):
-            raise UncacheableValue(
-                f"the value holds {obj!r:.100}: what a {type(obj).__name__} refers to does not live as long as "
-                f"the cache; cache the data itself (ray.get it first)"
-            )
-        return super().reducer_override(obj)
+        self._refuse(obj)
+        reduced = super().reducer_override(obj)
+        return reduced_alike(obj, reduced) if is_main(obj) else reduced
 
 
 class Codec:
     """Encodes and decodes values; `refused` are types that no cached value may hold, at any depth."""
 
     def __init__(self, refused: tuple[type, ...] = ()) -> None:
-        self._pickler = type("_RefusingPickler", (_Pickler,), {"refused": refused})
+        self.refused = refused
 
-    def encode(self, value: Any) -> Blob:
+    def refuse(self, value: Any) -> None:
+        """Raises UncacheableValue for a value that is refused by itself."""
+        if self.refused and isinstance(value, self.refused):
+            raise UncacheableValue(
+                f"the value holds {value!r:.100}: what a {type(value).__name__} refers to does not live as long as "
+                f"the cache; cache the data itself (ray.get it first)"
+            )
+
+    def _pickler(self, stream: io.BytesIO, buffer_callback: Callable[[Any], Any]) -> _Pickler:
+        return _Pickler(stream, buffer_callback, self.refuse)
+
+    def encode(self, value: Any, pickler: Pickling | None = None) -> Blob:
         """The value as a blob, whose buffers may still be the value's own memory.
+
+        Args:
+            pickler: in the place of the codec's own, for a value that is not to be kept.
 
         Raises:
             UncacheableValue: it cannot be pickled, or holds something that is refused.
@@ -110,7 +128,7 @@ class Codec:
         buffers: list[pickle.PickleBuffer] = []
         stream = io.BytesIO()
         try:
-            self._pickler(stream, protocol=5, buffer_callback=buffers.append).dump(value)
+            (pickler or self._pickler)(stream, buffers.append).dump(value)
             return Blob(PICKLE, (stream.getvalue(), *(buffer.raw() for buffer in buffers)))
         except UncacheableValue:
             raise
@@ -152,7 +170,7 @@ def shareable(value: Any) -> bool:
     if kind in _MUTABLE:
         return False
     if isinstance(value, enum.Enum):
-        return True
+        return kind.__module__ != "__main__"  # a cell that is run again makes another class of it
     if kind is tuple or kind is frozenset:
         return all(map(shareable, value))
     numpy = sys.modules.get("numpy")

@@ -116,7 +116,10 @@ class Fetch:
         self._waited = self._filling = False
 
     def run(self, keys: list[bytes], fresh: bool, *, filling: bool = False) -> Steps[dict[bytes, Result]]:
-        """`filling`: an earlier fetch was told that somebody else computes them."""
+        """`filling`: an earlier fetch was told that somebody else computes them.
+
+        What the caller is to compute itself does not wait for what others load: that is `Filling` then.
+        """
         self._filling = filling
         self._keys = keys
         if fresh:
@@ -130,6 +133,9 @@ class Fetch:
             elif self._afresh:
                 asked, self._afresh = self._afresh, []
                 yield from self._ask(asked, fresh=True)
+            elif any(type(result) is Claimed for result in self._results.values()):
+                self._results |= {key: Filling() for flight in self._flights for key in flight.keys}
+                self._flights = []
             else:
                 yield from self._await_flights()
         return {key: self._results[key] for key in keys}

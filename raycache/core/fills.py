@@ -50,20 +50,22 @@ class Fills:
         self._ended.pop(key, None)
         return token
 
+    def current(self, key: bytes, number: int) -> bool:
+        """Whether a result under the token would be kept."""
+        held = self._held.get(key)
+        return held is not None and held.token.number == number
+
     def renew(self, key: bytes, number: int) -> bool:
         """Whether the token is current; it lives on then."""
-        held = self._held.get(key)
-        if held is None or held.token.number != number:
-            return False
-        held.until = self._clock() + TOKEN_S
-        return True
+        if current := self.current(key, number):
+            self._held[key].until = self._clock() + TOKEN_S
+        return current
 
     def end(self, key: bytes, number: int, result: Loaded | Absent | Raised | Orphaned) -> bool:
         """Whether the token is current, and so the result to be kept. It is used up."""
-        held = self._held.get(key)
-        if held is None or held.token.number != number:
+        if not self.current(key, number):
             return False
-        del self._held[key]
+        held = self._held.pop(key)
         if held.awaited and isinstance(result, (Absent, Raised)):
             self._ended[key] = self._clock() + KEPT_S, result
         return True

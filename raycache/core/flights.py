@@ -90,7 +90,7 @@ class Flights:
     ) -> None:
         self._start, self._clock, self._limit = start, clock, limit
         self._table: dict[bytes, Flight] = {}
-        self._waiting: OrderedDict[Lane, dict[bytes, Flight]] = OrderedDict()  # the lanes in turn
+        self._waiting: OrderedDict[Lane, OrderedDict[bytes, Flight]] = OrderedDict()  # the lanes in turn
         self._cost_s: OrderedDict[tuple[int, bytes], float] = OrderedDict()  # what a key took lately
         self._ended: dict[bytes, tuple[float, InFlight]] = {}  # how awaited flights ended, for those who ask again
         self.running: list[Chunk] = []
@@ -119,7 +119,7 @@ class Flights:
 
     def _wait(self, flight: Flight) -> None:
         flight.chunk = None
-        queue = self._waiting.setdefault(flight.lane, {})
+        queue = self._waiting.setdefault(flight.lane, OrderedDict())
         queue.pop(flight.key, None)
         queue[flight.key] = flight
 
@@ -192,12 +192,17 @@ class Flights:
         return []
 
     def _chunk_size(self, spec: GroupSpec, waiting: int) -> int:
-        """A fair share for every free task, or more where that share is done in no time."""
+        """A fair share for every free task, or more where that share is done in no time; but no more than a task can
+        reach, so that nothing waits for it while another task is free."""
         if spec.batch:
             return spec.options.batch_size  # as few calls as it allows
         share = -(-waiting // (self._limit - len(self.running)))
-        quick = round(CHUNK_S / max(self._cost_s.get((spec.id, spec.definition), CHUNK_S), CHUNK_S / CHUNK_KEYS))
-        return min(max(share, quick), CHUNK_KEYS)
+        cost_s = self._cost_s.get((spec.id, spec.definition))
+        if cost_s is None:
+            return min(share, CHUNK_KEYS)
+        quick = round(CHUNK_S / max(cost_s, CHUNK_S / CHUNK_KEYS))
+        reached = max(round(BUDGET_S / max(cost_s, BUDGET_S / CHUNK_KEYS)), 1)
+        return min(max(share, quick), reached, CHUNK_KEYS)
 
     def futures(self, keys: Iterable[bytes], started: Container[bytes]) -> list[InFlight]:
         """What to wait for to get these keys, all of which have flights."""
@@ -242,12 +247,13 @@ class Flights:
         done = set(outcome)
         self._learn_cost(chunk.flights[0].spec, outcome)
         wanted = [flight for flight in chunk.flights if self._table.get(flight.key) is flight]
-        for flight in wanted:
+        for flight in reversed(wanted):
             if flight.key in done:
                 # Whoever asks again for an orphan brings its arguments anew.
                 self._end(flight, kept=not isinstance(outcome[flight.key], Orphaned))
-            else:
+            else:  # it has waited longer than those that wait now
                 self._wait(flight)
+                self._waiting[flight.lane].move_to_end(flight.key, last=False)
         self._let_go(chunk)
         return [flight for flight in wanted if flight.key in done]
 

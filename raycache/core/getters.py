@@ -288,3 +288,12 @@ def raised(result: Raised) -> BaseException:
     error.__notes__ = [*getattr(error, "__notes__", ()), note]  # add_note, for Python 3.10 as well
     assert isinstance(error, BaseException)
     return error
+
+
+def said(result: Raised) -> str:
+    """Type and text of what a getter raised, read from its traceback: the exception may be of a class that is unknown
+    here."""
+    lines = result.traceback.splitlines()
+    frames = [place for place, line in enumerate(lines) if line.startswith('  File "')]
+    after = lines[frames[-1] + 1 :] if frames else lines
+    return next((line.strip() for line in after if line and not line.startswith(" ")), "an exception")

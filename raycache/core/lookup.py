@@ -169,20 +169,23 @@ class _Raise(NamedTuple):
 
 
 class Lookup:
-    """One lookup of some keys. `done` says whether the shards need not be asked."""
+    """One lookup of some keys. `done` says whether the shards need not be asked, or not any more."""
 
-    __slots__ = ("_counted", "_got", "_keys", "_reader", "done", "missing")
+    __slots__ = ("_counted", "_filling", "_got", "_keys", "_reader", "missing")
 
     def __init__(self, reader: Reader, keys: Iterable[Key], *, counted: bool = True, local: bool = True) -> None:
         """Looks near and into the pages, if `local`; `counted`: as gets."""
-        self._reader, self._counted = reader, counted
+        self._reader, self._counted, self._filling = reader, counted, False
         #: Full keys and the keys that the caller gave, in the order asked.
         self._keys: dict[bytes, Key] = {reader.full(key): key for key in keys}
         here = {full: reader.here(key, counted=counted) for full, key in self._keys.items()} if local else {}
         self._got: dict[bytes, Any] = {full: got for full, got in here.items() if got is not MISS}
         #: Full keys that the shards must be asked for.
         self.missing = [full for full in self._keys if full not in self._got]
-        self.done = not self.missing
+
+    @property
+    def done(self) -> bool:
+        return not self.missing
 
     def ask(
         self,
@@ -194,7 +197,8 @@ class Lookup:
     ) -> Steps[Lookup]:
         """Asks the shards for what is missing: to load it, only what is there, or to load it anew.
 
-        `calls`: how the keys of a memoized function are computed; `claimed` has those that the caller is to compute.
+        `calls`: how the keys of a memoized function are computed. Comes back at once with those that the caller is to
+        compute, in `take_claimed`; when it has, it asks again for what others compute, until the lookup is `done`.
         """
         tiers = dict[bytes, str]()
         vouchers = self._vouchers()
@@ -205,36 +209,54 @@ class Lookup:
             if self._counted:
                 for full in self.missing:  # also where the caller's time ran out
                     self._reader.count(tiers.get(full, "unavailable"), results.get(full))
+                self._counted = False  # once, however often it asks
         for full, result in results.items():
-            self._got[full] = self._land(full, result, vouchers.get(full))
+            if type(result) is not Filling:
+                self._got[full] = self._land(full, result, vouchers.get(full))
+        self.missing = [full for full in self.missing if full not in self._got]
+        self._filling = True
         return self
 
     def _ask(
         self, tiers: dict[bytes, str], timeout_s: float | None, load: bool, fresh: bool, calls: Calls | None
     ) -> Steps[dict[bytes, Result]]:
-        """The results, when nothing is left that another caller computes."""
-        reader, clock = self._reader, self._reader.clock
-        until = None if timeout_s is None else clock() + timeout_s
-        results = yield from reader.client.get(
-            reader.spec, self.missing, timeout_s=timeout_s, load=load, fresh=fresh, tiers=tiers, calls=calls
-        )
-        pause_s = LEAST_PAUSE_S
-        while filling := [full for full, result in results.items() if isinstance(result, Filling)]:
-            yield Wait([], pause_s if until is None else max(min(pause_s, until - clock()), 0.0))
-            pause_s = min(2 * pause_s, MOST_PAUSE_S)
-            for full in filling:  # first where it costs nothing
-                if (got := reader.here(self._keys[full], counted=False)) is not MISS:
-                    self._got[full] = got
-                    del results[full]
+        """The results, when there is something to compute, or nothing left that another caller computes."""
+        reader, clock, began = self._reader, self._reader.clock, self._reader.clock()
+        left_s = timeout_s
+        results: dict[bytes, Result] = {}
+        asked, pause_s = list(self.missing), LEAST_PAUSE_S
+        while True:
+            if self._filling:  # first where it costs nothing
+                self._take_here(asked)
+                asked = [full for full in asked if full not in self._got]
             results |= yield from reader.client.get(
                 reader.spec,
-                [full for full in filling if full in results],
-                timeout_s=None if until is None else max(until - clock(), 0.0),
+                asked,
+                timeout_s=left_s,
+                load=load,
+                fresh=fresh and not self._filling,
                 tiers=tiers,
                 calls=calls,
-                filling=True,
+                filling=self._filling,
             )
-        return results
+            asked = [full for full in asked if isinstance(results[full], Filling)]
+            if not asked or any(isinstance(result, Claimed) for result in results.values()):
+                return {full: result for full, result in results.items() if full not in self._got}
+            self._filling = True
+            yield Wait([], pause_s if left_s is None else min(pause_s, left_s))
+            left_s = None if timeout_s is None else max(began + timeout_s - clock(), 0.0)
+            pause_s = min(2 * pause_s, MOST_PAUSE_S)
+
+    def _take_here(self, fulls: list[bytes]) -> None:
+        """Takes what is near or on this node by now."""
+        for full in fulls:
+            if (got := self._reader.here(self._keys[full], counted=False)) is not MISS:
+                self._got[full] = got
+
+    def refuse(self, full: bytes, error: BaseException) -> None:
+        """A key that cannot be asked for: what `meant` raises for it."""
+        self._got[full] = _Raise(error)
+        self.missing.remove(full)
 
     def _vouchers(self) -> dict[bytes, Voucher]:
         """The version slots of the missing keys, read before any value; none without a lease after that."""
@@ -258,10 +280,12 @@ class Lookup:
         name = name_of(self._keys[full], full)
         return self._reader.keep(name, full, result, result.expires, cost_s, size, voucher)
 
-    @property
-    def claimed(self) -> dict[bytes, Claimed]:
-        """What the caller is to compute itself."""
-        return {full: got for full, got in self._got.items() if type(got) is Claimed}
+    def take_claimed(self) -> dict[bytes, Claimed]:
+        """What the caller is to compute itself. It is told once."""
+        claimed = {full: got for full, got in self._got.items() if type(got) is Claimed}
+        for full in claimed:
+            del self._got[full]
+        return claimed
 
     @property
     def got(self) -> dict[bytes, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from raycache.core.checks import Check
 from raycache.core.codec import Blob
 from raycache.core.ring import Ring
 from raycache.core.stats import Stats
@@ -55,6 +56,7 @@ class Call(NamedTuple):
     note: bytes = b""  # what `explain` tells of them, pickled
     item: Any = None  # of a batch: the packed item of its list
     frame: bytes = b""  # of a batch: tells which items may go in one call
+    checks: tuple[Check, ...] = ()  # of the classes in the arguments, which travel by reference
 
 
 # -------------------------------------------------------------------------------------------- from a loader
@@ -280,7 +282,8 @@ class Known(NamedTuple):
     expires: float
     cost_s: float
     size: int
-    fate: str  # "", or why it is not there: "expired", "evicted", "removed", "too large"
+    fate: str  # "", or why it is not there: "expired", "evicted", "removed", "too large", "failed"
+    said: str = ""  # of a failed one: type and text of what it raised
 
 
 @dataclass(frozen=True, slots=True)

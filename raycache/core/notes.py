@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from itertools import islice
 
 from raycache.core import record
-from raycache.core.messages import Explain, Explained, GroupSpec, Known, group_of
+from raycache.core.messages import Explain, Explained, Known, group_of
 
 #: Notes of one shard, and how many of the newest ones of a function are compared with a call.
 MOST, COMPARED = 20_000, 1_000
+#: Characters of what a call has raised.
+MOST_SAID = 500
 
 #: Of a part of a function or of an argument: a digest, and text for people.
 Parts = Mapping[str, tuple[bytes, str]]
@@ -23,13 +25,14 @@ Parts = Mapping[str, tuple[bytes, str]]
 
 @dataclass(slots=True)
 class _Note:
-    definition: GroupSpec
+    about: bytes  # of the definition: one object for all its notes, and none of its getter
     arguments: bytes
     stored: float
     expires: float
     cost_s: float
     size: int
     fate: str
+    said: str = ""
 
 
 def parts_of(packed: bytes) -> Parts:
@@ -55,17 +58,25 @@ class Notes:
         return len(self._notes)
 
     def add(
-        self, key: bytes, definition: GroupSpec, arguments: bytes, expires: float, cost_s: float, size: int, fate: str
+        self, key: bytes, about: bytes, arguments: bytes, expires: float, cost_s: float, size: int, fate: str
     ) -> None:
         """A call was computed just now."""
-        self._notes[key] = _Note(definition, arguments, self._clock(), expires, cost_s, size, fate)
+        self._put(key, _Note(about, arguments, self._clock(), expires, cost_s, size, fate))
+
+    def failed(self, key: bytes, about: bytes, arguments: bytes, cost_s: float, said: str) -> None:
+        """A call has raised just now. An older result that is still there is what counts."""
+        if not self._present(key):
+            self._put(key, _Note(about, arguments, self._clock(), record.NEVER, cost_s, 0, "failed", said[:MOST_SAID]))
+
+    def _put(self, key: bytes, note: _Note) -> None:
+        self._notes[key] = note
         self._notes.move_to_end(key)
         if len(self._notes) > MOST:
             self._notes.popitem(last=False)
 
     def removed(self, keys: Iterable[bytes]) -> None:
         for key in keys:
-            if (note := self._notes.get(key)) is not None:
+            if (note := self._notes.get(key)) is not None and note.fate != "failed":
                 note.fate = "removed"
 
     def removed_group(self, group: int) -> None:
@@ -83,8 +94,8 @@ class Notes:
         note = self._notes.get(key)
         if note is None:
             return None
-        about = note.definition.about
-        return Known(about, note.arguments, note.stored, note.expires, note.cost_s, note.size, self._fate(key, note))
+        fate = self._fate(key, note)
+        return Known(note.about, note.arguments, note.stored, note.expires, note.cost_s, note.size, fate, note.said)
 
     def _fate(self, key: bytes, note: _Note) -> str:
         if note.fate or self._present(key):
@@ -97,7 +108,9 @@ class Notes:
         if stored is not None:  # the record knows best, also where a restarted shard has no note of it
             head, size = record.header(stored), record.value_bytes(stored) - record.HEADER_BYTES
             known = entry or Known(b"", b"", 0.0, 0.0, 0.0, 0, "")
-            entry = known._replace(stored=head.stored, expires=head.expires, cost_s=head.cost_s, size=size, fate="")
+            entry = known._replace(
+                stored=head.stored, expires=head.expires, cost_s=head.cost_s, size=size, fate="", said=""
+            )
         nearest, count = (None, 0) if entry is not None else self._nearest(ask)
         return Explained(entry, computing, nearest, count, self._clock())
 
@@ -110,10 +123,9 @@ class Notes:
         newest = (key for key in reversed(self._notes) if group_of(key) == group and key != ask.key)
         for key in islice(newest, COMPARED):
             note = self._notes[key]
-            about = note.definition.about
-            if about not in codes:
-                codes[about] = len(differences(code, parts_of(about)))
-            count = codes[about] + len(differences(arguments, parts_of(note.arguments)))
+            if note.about not in codes:
+                codes[note.about] = len(differences(code, parts_of(note.about)))
+            count = codes[note.about] + len(differences(arguments, parts_of(note.arguments)))
             if best is None or count < best[0]:
                 best = count, key
         return (None, 0) if best is None else (self.known(best[1]), best[0])

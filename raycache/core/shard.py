@@ -15,7 +15,7 @@ from raycache.core import keys, record
 from raycache.core.codec import Blob
 from raycache.core.fills import Fills
 from raycache.core.flights import Chunk, Flight, Flights, Load
-from raycache.core.getters import INLINE_BYTES, lifetime
+from raycache.core.getters import INLINE_BYTES, lifetime, said
 from raycache.core.messages import (
     Ack,
     Answers,
@@ -39,6 +39,7 @@ from raycache.core.messages import (
     Moved,
     NoSuchGroup,
     Outcome,
+    Raised,
     Renew,
     Report,
     Set,
@@ -202,11 +203,11 @@ class Shard:
     def _filled(self, ask: Filled) -> Ack | Moved | NoSuchGroup:
         group = self._groups.get(ask.group)
         spec = None if group is None else group.definition(ask.definition)
-        if group is None or spec is None:
+        if group is None or (spec is None and self._fills.current(ask.key, ask.token)):
             return NoSuchGroup(ask.group)
         current = self._fills.end(ask.key, ask.token, ask.result)
         group.tally({ask.key: ask.result})
-        if not current or not self._owns([ask.key]):
+        if spec is None or not current or not self._owns([ask.key]):
             return Ack(self._ring.epoch, 0)
         blob = ask.blob
         fates = group.keep({ask.key: ask.result}, lambda _: blob and self._loader.hold(blob), self._clock())
@@ -257,7 +258,9 @@ class Shard:
             result = outcome[key]
             if isinstance(result, Loaded):
                 expires = record.NEVER if result.ttl_s is None else now + result.ttl_s
-                self._notes.add(key, spec, note, expires, result.cost_s, result.size, fates.get(key, ""))
+                self._notes.add(key, spec.about, note, expires, result.cost_s, result.size, fates.get(key, ""))
+            elif isinstance(result, Raised):
+                self._notes.failed(key, spec.about, note, result.cost_s, said(result))
 
     def _has(self, key: bytes) -> bool:
         group = self._groups.get(group_of(key))
@@ -310,6 +313,8 @@ class Shard:
         if group is None:
             return Ack(self._ring.epoch)
         removed = group.clear() if ask.keys is None else group.store.remove(ask.keys)
+        if ask.keys is None:
+            group.forget_definitions()
         if ask.removal:
             group.counts["removals"] += removed
         return Ack(self._ring.epoch, removed)

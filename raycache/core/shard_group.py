@@ -12,8 +12,9 @@ from raycache.core.messages import Absent, Future, GroupSpec, Large, Loaded, Out
 from raycache.core.stats import Stats
 from raycache.core.store import Entry, Store
 
-#: Definitions of one memoized function that a shard has at hand; who comes with another one sends it again.
-MOST_DEFINITIONS = 64
+#: Definitions of one memoized function that a shard has at hand, and bytes of their getters; the latest is always kept.
+#: Who comes with another one sends it again.
+MOST_DEFINITIONS, MOST_DEFINITION_BYTES = 64, 64 << 20
 
 
 class ShardGroup:
@@ -29,8 +30,16 @@ class ShardGroup:
     def define(self, spec: GroupSpec) -> None:
         """Takes in a definition of the memoized function that the group is of."""
         self._definitions[spec.definition] = spec
-        if len(self._definitions) > MOST_DEFINITIONS:
-            self._definitions.popitem(last=False)
+        self._definitions.move_to_end(spec.definition)
+        size = sum(map(_size, self._definitions.values()))
+        while len(self._definitions) > 1 and (
+            size > MOST_DEFINITION_BYTES or len(self._definitions) > MOST_DEFINITIONS
+        ):
+            size -= _size(self._definitions.popitem(last=False)[1])
+
+    def forget_definitions(self) -> None:
+        """Whoever still uses one of them sends it again."""
+        self._definitions.clear()
 
     def definition(self, name: bytes) -> GroupSpec | None:
         """The group's own spec, or one of a memoized function's; None if it is not known."""
@@ -123,3 +132,7 @@ def header(now: float, ttl_s: float | None, cost_s: float, tag: int) -> record.H
 
 def _text(absent: Absent) -> bytes:
     return absent.message.encode()
+
+
+def _size(spec: GroupSpec) -> int:
+    return len(spec.getter or b"") + len(spec.about)

@@ -12,14 +12,20 @@ import cloudpickle
 from blake3 import blake3
 
 from raycache.cache import Cache
+from raycache.core.calls import Packed
 from raycache.core.codec import Blob
 from raycache.core.fetch import Calls, Claimed
 from raycache.core.getters import run
 from raycache.core.lookup import Lookup
 from raycache.core.messages import Absent, Call, Explain, Explained, Filled, GroupSpec, Loaded, Orphaned, Raised
+from raycache.core.notes import differences
 from raycache.core.steps import Steps
+from raycache.errors import RaycacheError, UnpicklableGetter
 from raycache.memo.holding import Holding
 from raycache.memo.identity import Code, Identity, Plan, Work
+
+#: Times that a call is looked at again because its code has changed meanwhile.
+MOST_ROUNDS = 5
 
 
 class Computed(NamedTuple):
@@ -38,6 +44,26 @@ class Computed(NamedTuple):
 
 class Changed(Exception):
     """The function's code has changed since the key was made."""
+
+
+class Changes:
+    """The codes that one call was tried with, one after the other: a function that never stays the same is an error."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._codes: list[Code] = []
+
+    def seen(self, code: Code) -> None:
+        """The code has changed while its definition was made."""
+        self._codes.append(code)
+        if len(self._codes) >= MOST_ROUNDS:
+            one, other = self._codes[-2:]
+            parts = ", ".join(differences(one.parts, other.parts)) or "something that it reads"
+            raise RaycacheError(
+                f"the code of {self._name} has changed {MOST_ROUNDS} times while it was sent to the tasks that should "
+                f"run it: {parts} keeps changing, perhaps by being pickled. Let version= stand for the code, name what "
+                f"counts of it with depends=, or make what changes an argument"
+            )
 
 
 class Binding:
@@ -60,26 +86,35 @@ class Binding:
     def look(self, keys: Iterable[bytes], *, counted: bool = True, local: bool = True) -> Lookup:
         return Lookup(self.reader, keys, counted=counted, local=local)
 
-    def ask(self, look: Lookup, code: Code, works: Mapping[bytes, Work], *, fresh: bool = False) -> Steps[Lookup]:
-        """Has what the lookup is missing computed by tasks, or claims it for this process; works by user's key."""
-        calls: dict[bytes, Call] | None = None
-        if self.options.where == "task":
-            by_full = {self.reader.full(key): work for key, work in works.items()}
-            frames: dict[int, Any] = {}  # what items of a batch share is packed once
-            calls = {full: self._call(by_full[full], frames) for full in look.missing}
+    def ask(
+        self, look: Lookup, code: Code, calls: Mapping[bytes, Call] | None, *, fresh: bool = False
+    ) -> Steps[Lookup]:
+        """Has what the lookup is missing computed by tasks, of these calls by full key; or claims it for this process.
+
+        Raises Changed.
+        """
         spec = functools.partial(self._spec, code)
         limit_s = self.options.of_loads().load_timeout_s
         asked = Calls(self._definition(code), spec, calls, self.identity.name, limit_s)
         return (yield from look.ask(fresh=fresh, calls=asked))
 
-    def _call(self, work: Work, frames: dict[int, Any]) -> Call:
+    def packed(self, works: Mapping[bytes, Work]) -> dict[bytes, Call] | None:
+        """These works as they travel to tasks; None where this process computes them itself."""
+        if self.options.where == "caller":
+            return None
+        frames: dict[int, Packed] = {}
+        return {full: self.call(work, frames) for full, work in works.items()}
+
+    def call(self, work: Work, frames: dict[int, Packed]) -> Call:
+        """A work as it travels to a task. What items of a batch share is packed once, and kept in `frames`."""
         name = self.identity.name
         if id(work.called) not in frames:
             frames[id(work.called)] = self._network.packed_arguments(work.called, name)
-        arguments = frames[id(work.called)]
+        shared, note = frames[id(work.called)], self.identity.note(work)
         if not work.frame:
-            return Call(arguments, self.identity.note(work))
-        return Call(arguments, self.identity.note(work), self._network.packed_arguments(work.item, name), work.frame)
+            return Call(shared.arguments, note, checks=shared.checks)
+        item = self._network.packed_arguments(work.item, name)
+        return Call(shared.arguments, note, item.arguments, work.frame, shared.checks + item.checks)
 
     def _definition(self, code: Code) -> bytes:
         """Names the code and everything that counts for a load of it."""
@@ -108,7 +143,12 @@ class Binding:
         if options.where == "caller":
             return spec
         looked_up = {} if code.seal is None else code.seal.looked_up
-        spec = self._network.packed(spec, self.identity.function, looked_up)
+        try:
+            spec = self._network.packed(spec, self.identity.function, looked_up)
+        except UnpicklableGetter:
+            if options.version is None:
+                raise
+            spec = self._network.packed(spec, self.identity.function)  # not all that it reads need be pickled
         if not code.unchanged():  # what was packed may be newer than the key
             raise Changed
         self._network.registered(spec, self.identity.function)

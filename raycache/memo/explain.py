@@ -21,6 +21,7 @@ _FATES = {
     "evicted": "it was computed, and evicted to make room; a larger capacity= keeps more",
     "removed": "it was computed, and removed since (forget, cache_clear)",
     "too large": "it was computed, and is too large for the function's capacity; give it a larger capacity=",
+    "failed": "it was computed, and raised {said}; exceptions are not cached",
 }
 
 
@@ -91,7 +92,7 @@ def explain(memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Explan
         computing=any(each.computing for each in answers),
         age_s=None if entry is None else max(now - entry.stored, 0.0),
         expires_in_s=None if entry is None or not there or entry.expires == NEVER else max(entry.expires - now, 0.0),
-        size=None if entry is None else entry.size,
+        size=None if entry is None or entry.fate == "failed" else entry.size,
         cost_s=None if entry is None else entry.cost_s,
         reasons=() if hit else tuple(_reasons(memo, plan, key, entry, answers)),
         key=key.hex(),
@@ -100,7 +101,7 @@ def explain(memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Explan
 
 def _reasons(memo: Memo, plan: Plan, key: bytes, entry: Known | None, answers: list[Explained]) -> list[str]:
     if entry is not None:
-        return [_FATES[entry.fate]]
+        return [_FATES[entry.fate].format(said=entry.said)]
     near = [(each.differences, each.nearest) for each in answers if each.nearest is not None]
     if not near:
         return [f"{memo.function.__name__} was never computed, with any arguments, as far as the cache remembers"]

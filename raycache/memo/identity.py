@@ -12,12 +12,13 @@ from typing import Any, NamedTuple, Protocol
 from blake3 import blake3
 
 from raycache.core.calls import Arguments as Called
+from raycache.core.checks import Check, checks_of
 from raycache.core.fingerprint.arguments import Arguments
 from raycache.core.fingerprint.code import code_of
 from raycache.core.fingerprint.packages import installed
 from raycache.core.fingerprint.values import DIGEST_BYTES, describe, fingerprint
 from raycache.core.fingerprint.watch import Seal
-from raycache.core.shipping import Check, checks_of, dump_by_value
+from raycache.core.shipping import dump_by_value
 from raycache.errors import InvalidOption
 from raycache.memo.options import MemoOptions
 
@@ -51,7 +52,7 @@ class Snapshot(NamedTuple):
     parts: Mapping[str, tuple[bytes, str]]
     fixed: bool = True
     seal: Seal | None = None
-    checks: tuple[Check, ...] = ()  # of the classes that it reads there
+    checks: tuple[Check, ...] = ()  # of what it looks up by itself
     shipped: bytes = b""
 
     def unchanged(self) -> bool:
@@ -125,8 +126,10 @@ class Identity:
         return Snapshot(code.name, code.digest, dict(code.parts), checks=self.checks(code), shipped=self.shipped)
 
     def checks(self, code: Code) -> tuple[Check, ...]:
-        """What another process is to check of the classes that the function reads."""
-        return code.checks if isinstance(code, Snapshot) else checks_of(getattr(code, "classes", ()))
+        """What another process is to check of what the function looks up there by itself."""
+        if isinstance(code, Snapshot):
+            return code.checks
+        return checks_of(getattr(code, "by_name", ()), getattr(code, "imported", ()))
 
     @property
     def reads_modules(self) -> bool:

@@ -1,7 +1,8 @@
 """`map` and `imap`: a function over many items. Cached ones at once, the others in parallel, in bounded memory.
 
 Items are taken in blocks. A few blocks are under way at a time, so that the cluster always has work while results are
-handed out; their size follows what the items cost.
+handed out; their size follows what the items cost. An item has its key, and is packed for its task, before the next one
+is read, and what this process computes itself is computed by then: an iterator may use one object again and again.
 """
 
 from __future__ import annotations
@@ -9,25 +10,31 @@ from __future__ import annotations
 import concurrent.futures
 import contextvars
 import itertools
+import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sized
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sized
+from dataclasses import dataclass, field
+from typing import Any
 
 from raycache.core.calls import Arguments as Called
+from raycache.core.fingerprint.immutable import is_immutable
 from raycache.core.fingerprint.values import describe
-from raycache.core.lookup import Lookup
+from raycache.core.futures import pending
+from raycache.core.lookup import MISS
+from raycache.core.messages import Call
 from raycache.errors import InvalidOption
-from raycache.memo.binding import Binding, Changed, Computed
+from raycache.memo.binding import Binding, Changed, Changes
 from raycache.memo.identity import Code, Work
 from raycache.memo.memo import Memo
 
-#: Blocks under way at once.
-WINDOW = 3
-#: Items in a block: at first, at least and at most. It is doubled and halved to take between these seconds.
-FIRST_BLOCK, LEAST_BLOCK, MOST_BLOCK = 64, 4, 4096
+#: Blocks that are computed at once; more wait to be handed out only behind a slow one, so many items at most.
+WINDOW, MOST_READ = 6, 8192
+#: Items in a block: at first, for each shard, and at most. Doubled while a block takes less than this, else halved.
+FIRST_BLOCK, MOST_BLOCK = 8, 1024
 QUICK_S, SLOW_S = 0.25, 2.0
+#: A block ends early when reading its items takes longer than this.
+READ_S = 0.25
 #: A bar appears when it takes longer than this.
 BAR_AFTER_S = 1.0
 
@@ -47,43 +54,32 @@ def imap(
         raise InvalidOption(f"progress={progress!r:.100}: True, False, or None for where somebody sees it")
     if not isinstance(iterable, Iterable):
         raise TypeError(f"{memo.identity.name}.map() takes an iterable of items, not {iterable!r:.100}")
-    blocks = _Blocks(memo, front, fixed)
     total = len(iterable) if isinstance(iterable, Sized) else None
-    return _results(blocks, iter(iterable), total, progress, return_exceptions, ordered)
+    return _results(_Blocks(memo, front, fixed), iterable, total, progress, return_exceptions, ordered)
 
 
 def _results(
     blocks: _Blocks,
-    items: Iterator[Any],
+    iterable: Iterable[Any],
     total: int | None,
     progress: bool | None,
     return_exceptions: bool,
     ordered: bool,
 ) -> Iterator[Any]:
-    pool = concurrent.futures.ThreadPoolExecutor(WINDOW, thread_name_prefix="raycache-map")
-    pending: deque[concurrent.futures.Future[_Block]] = deque()
+    items, under_way = iter(iterable), _UnderWay(ordered)
     try:
         with _bar(blocks.memo, total, progress) as bar:
             while True:
-                while len(pending) < WINDOW and (some := list(itertools.islice(items, blocks.size))):
-                    pending.append(blocks.begin(some, pool))
-                if not pending:
+                while under_way.has_room(blocks.window) and (begun := blocks.begin(items)) is not None:
+                    under_way.add(begun)
+                if not len(under_way):
                     return
-                block = _next(pending, ordered)
-                bar.update(len(block.items))
-                bar.set_postfix(hits=blocks.hits, computed=blocks.computed, refresh=False)
-                yield from block.results(return_exceptions)
+                if (block := under_way.take()) is not None:
+                    bar.update(len(block.items))
+                    bar.set_postfix(hits=blocks.hits, computed=blocks.computed, refresh=False)
+                    yield from block.results(return_exceptions)
     finally:  # also where nobody wants the rest; what is being computed is kept all the same
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _next(pending: deque[concurrent.futures.Future[_Block]], ordered: bool) -> _Block:
-    if ordered:
-        return pending.popleft().result()
-    done, _ = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED)
-    first = next(future for future in pending if future in done)
-    pending.remove(first)
-    return first.result()
+        blocks.stopped = True
 
 
 def _bar(memo: Memo, total: int | None, progress: bool | None) -> Any:
@@ -94,16 +90,23 @@ def _bar(memo: Memo, total: int | None, progress: bool | None) -> Any:
     return tqdm(total=total, desc=memo.function.__name__, unit="item", disable=disable, delay=delay)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Block:
     """Some items, and what came of each: a value, or an exception in an `_Error`."""
 
     name: str
+    code: Code
     first: int
-    items: list[Any]
-    outcomes: list[Any]
+    items: list[Any] = field(default_factory=list)
+    outcomes: list[Any] = field(default_factory=list)
+    #: What must be computed: places and the fingerprints of their arguments, and how, by fingerprint.
+    missing: list[tuple[int, bytes]] = field(default_factory=list)
+    works: dict[bytes, Work] = field(default_factory=dict)
+    calls: dict[bytes, Call] = field(default_factory=dict)
+    done: concurrent.futures.Future[None] = field(default_factory=pending)
 
     def results(self, return_exceptions: bool) -> Iterator[Any]:
+        self.done.result()  # or what ended it
         for place, outcome in enumerate(self.outcomes):
             if not isinstance(outcome, _Error):
                 yield outcome
@@ -124,12 +127,38 @@ class _Error:
     error: BaseException
 
 
-class _Places(NamedTuple):
-    """The keys of some items, by their places in a block."""
+class _UnderWay:
+    """The blocks that were begun and not handed out yet."""
 
-    code: Code
-    works: dict[bytes, Work]
-    order: list[tuple[int, bytes]]
+    def __init__(self, ordered: bool) -> None:
+        self._ordered = ordered
+        self._blocks: deque[_Block] = deque()
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def add(self, block: _Block) -> None:
+        self._blocks.append(block)
+
+    def has_room(self, window: int) -> bool:
+        """Whether to begin another block, rather than to hand one out or to wait."""
+        computing = sum(not block.done.done() for block in self._blocks)
+        if computing >= window or sum(len(block.items) for block in self._blocks) >= MOST_READ:
+            return False
+        return len(self._blocks) < window or self._ready() is None
+
+    def take(self) -> _Block | None:
+        """The next block to be handed out; None after waiting for another one that had to end first."""
+        if (ready := self._ready()) is not None:
+            self._blocks.remove(ready)
+            return ready
+        computing = [block.done for block in self._blocks if not block.done.done()]
+        concurrent.futures.wait(computing, return_when=concurrent.futures.FIRST_COMPLETED)
+        return None
+
+    def _ready(self) -> _Block | None:
+        some = itertools.islice(self._blocks, 1) if self._ordered else self._blocks
+        return next((block for block in some if block.done.done()), None)
 
 
 class _Blocks:
@@ -138,61 +167,98 @@ class _Blocks:
     def __init__(self, memo: Memo, front: tuple[Any, ...], fixed: dict[str, Any]) -> None:
         self.memo, self._front, self._fixed = memo, front, fixed
         self.hits = self.computed = 0
+        self.stopped = False  # nobody wants the rest
         self._begun = 0
-        self.size = FIRST_BLOCK
-        if memo.options.where == "caller":  # what is claimed here nobody else can compute meanwhile
-            self.size = LEAST_BLOCK
-        if memo.options.batch is not None:
-            self.size = max(self.size, memo.options.batch_size)
+        self._here = memo.options.where == "caller"  # computed by this thread, one block at a time
+        self.window = 1 if self._here else WINDOW
+        self._size = self._least = 0
 
-    def begin(self, items: list[Any], pool: concurrent.futures.ThreadPoolExecutor) -> concurrent.futures.Future[_Block]:
-        """Looks some items up, and has the rest of them computed by a thread."""
-        block = _Block(self.memo.identity.name, self._begun, items, [None] * len(items))
-        self._begun += len(items)
+    def begin(self, items: Iterator[Any]) -> _Block | None:
+        """Takes the next items, and has computed what is missing of them: by a thread that waits, or here. None: there
+        are no more."""
         binding = self.memo.binding()
-        places = self._quick(binding, block)
-        plan = self._plan(block, places)
-        look = binding.look(plan.works)
-        self.hits += len(items) - len(places) + len(plan.works) - len(look.missing)
-        self.computed += len(look.missing)
-        if not look.done:
-            context = contextvars.copy_context()
-            return pool.submit(context.run, self._finish, binding, plan, look, block)
-        self._adapt(0.0)
-        future: concurrent.futures.Future[_Block] = concurrent.futures.Future()
-        future.set_result(self._ended(binding, plan, look, {}, block))
-        return future
+        block = self._block(binding, items)
+        if not block.items:
+            return None
+        self._begun += len(block.items)
+        self.computed += len(block.works)
+        self.hits += sum(not isinstance(each, _Error) for each in block.outcomes) - len(block.missing)
+        if not block.missing:
+            self._adapt(block, 0.0)
+            block.done.set_result(None)
+        elif self._here:
+            self._finish(binding, block)
+            block.done.set_result(None)
+        else:
+            work = contextvars.copy_context().run
+            threading.Thread(
+                target=work, args=(self._finish_later, binding, block), name="raycache-map", daemon=True
+            ).start()
+        return block
 
-    def _quick(self, binding: Binding, block: _Block) -> list[int]:
-        """Fills in what needs no fingerprint; the places of the rest."""
-        self.memo.see(self.memo.identity.code)
-        if self._front or self._fixed:
-            return list(range(len(block.items)))
-        find, now, decoded = self.memo.quick.find, binding.reader.clock(), binding.reader.decoded
-        rest: list[int] = []
-        for place, item in enumerate(block.items):
-            entry = find(item, now)
-            if entry is None:
-                rest.append(place)
-            else:
+    # ------------------------------------------------------------------------------------------- reading
+
+    def _block(self, binding: Binding, items: Iterator[Any]) -> _Block:
+        self.memo.see(code := self.memo.identity.code)
+        block = _Block(self.memo.identity.name, code, self._begun)
+        if not self._size:
+            self._size = self._least = self._first_size(binding)
+        some: Iterable[Any] = itertools.islice(items, self._size)
+        if self._here and self.memo.options.batch is not None:
+            some = list(some)  # they are computed in one call: their keys are of what they are then
+        find, clock, decoded = self.memo.quick.find, binding.reader.clock, binding.reader.decoded
+        slow, alone = self._slow(binding, block), self._here and self.memo.options.batch is None
+        simple = not self._front and not self._fixed
+        until = clock() + READ_S
+        for item in some:
+            now = clock()
+            entry = find(item, now) if simple else None
+            block.items.append(item)
+            if entry is not None:
                 entry.hits += 1
-                block.outcomes[place] = entry.value if entry.shared else decoded(entry.result)
-        return rest
+                block.outcomes.append(entry.value if entry.shared else decoded(entry.result))
+            else:
+                slow(item)
+                if alone and block.missing and not is_immutable(item):
+                    break
+            if now > until:
+                break
+        return block
 
-    def _plan(self, block: _Block, places: list[int]) -> _Places:
-        """The keys of the items at these places; those that have no fingerprint are refused, each by itself."""
-        code = self.memo.identity.code
-        plan = _Places(code, {}, [])
-        key_of = self._key if self.memo.options.batch is None else self._batch_keys()
-        for place in places:
+    def _first_size(self, binding: Binding) -> int:
+        """Items of the first block."""
+        options = self.memo.options
+        if self._here:
+            return 1 if options.batch is None else options.batch_size
+        least = FIRST_BLOCK * max(len(binding.client.members.ring.members), 1)
+        return least if options.batch is None else max(least, options.batch_size)
+
+    def _slow(self, binding: Binding, block: _Block) -> Callable[[Any], None]:
+        """What takes in an item that needs a fingerprint: its result, or what its task is to be called with."""
+        memo, prefix, here = self.memo, block.code.digest, binding.reader.here
+        batch = memo.options.batch is not None
+        key_of: Any = self._batch_keys() if batch else self._key
+        shared: dict[int, Any] = {}  # what the items of a batch share is packed once
+
+        def take(item: Any) -> None:
+            place = len(block.outcomes)
+            block.outcomes.append(None)
             try:
-                digest, work = key_of(block.items[place], block.first + place)
-            except Exception as error:  # UnhashableArgument, arguments that are not taken, and what a key= raises
+                digest, work = key_of(item, block.first + place)
+                got = MISS if digest in block.works else here(prefix + digest)
+                if got is not MISS:
+                    block.outcomes[place] = memo.meant(binding, got)
+                    self._alias(binding, block, place, digest)
+                    return
+                if digest not in block.works:
+                    if not self._here:
+                        block.calls[digest] = binding.call(work, shared if batch else {})
+                    block.works[digest] = work
+                block.missing.append((place, digest))
+            except Exception as error:  # it has no fingerprint, is not taken, cannot travel, or its key= raises
                 block.outcomes[place] = _Error(error)
-                continue
-            plan.works[code.digest + digest] = work
-            plan.order.append((place, code.digest + digest))
-        return plan
+
+        return take
 
     def _key(self, item: Any, place: int) -> tuple[bytes, Work]:
         args = (*self._front, item)
@@ -203,34 +269,53 @@ class _Blocks:
         called, _ = identity.without_items(self._front, self._fixed, [])
         return identity.items_of(called)
 
-    def _finish(self, binding: Binding, plan: _Places, look: Lookup, block: _Block) -> _Block:
-        began = time.perf_counter()
+    # ----------------------------------------------------------------------------------------- computing
+
+    def _finish_later(self, binding: Binding, block: _Block) -> None:
+        try:
+            self._finish(binding, block)
+        except BaseException as error:
+            block.done.set_exception(error)
+        else:
+            block.done.set_result(None)
+
+    def _finish(self, binding: Binding, block: _Block) -> None:
+        """Has the missing ones computed."""
+        memo, full_of, began = self.memo, binding.reader.full, time.perf_counter()
+        changes, first = Changes(memo.identity.name), True
         while True:
+            prefix = block.code.digest
+            works = {prefix + digest: work for digest, work in block.works.items()}
+            calls = {full_of(prefix + digest): call for digest, call in block.calls.items()}
+            look = binding.look(works, counted=first, local=not first)
             try:
-                binding.group.drive(binding.ask(look, plan.code, plan.works))
-                computed = self.memo.compute(binding, plan.code, plan.works, look)
+                computed = memo.run(memo.finish(binding, block.code, works, look, calls=None if self._here else calls))
                 break
             except Changed:  # by the code that there is now
-                plan = self._plan(block, [place for place, _ in plan.order])
-                look = binding.look(plan.works, counted=False)
-        self._adapt(time.perf_counter() - began)
-        return self._ended(binding, plan, look, computed, block)
-
-    def _adapt(self, took_s: float) -> None:
-        if took_s < QUICK_S:
-            self.size = min(2 * self.size, MOST_BLOCK)
-        elif took_s > SLOW_S:
-            self.size = max(self.size // 2, LEAST_BLOCK)
-
-    def _ended(
-        self, binding: Binding, plan: _Places, look: Lookup, computed: Mapping[bytes, Computed], block: _Block
-    ) -> _Block:
-        for place, key in plan.order:
+                if self.stopped:
+                    raise
+                changes.seen(block.code)
+                block.code, first = memo.identity.code, False
+        self._adapt(block, time.perf_counter() - began)
+        given: set[bytes] = set()
+        for place, digest in block.missing:
             try:
-                block.outcomes[place] = self.memo.value_of(binding, key, look, computed)
+                block.outcomes[place] = memo.value_of(binding, prefix + digest, look, computed, given)
             except Exception as error:  # noqa: PERF203  # each item has its own
                 block.outcomes[place] = _Error(error)
             else:
-                if not self._front:
-                    self.memo.alias(binding, plan.code, key, (block.items[place],), self._fixed)
-        return block
+                self._alias(binding, block, place, digest)
+        block.works.clear()
+        block.calls.clear()
+
+    def _alias(self, binding: Binding, block: _Block, place: int, digest: bytes) -> None:
+        if not self._front:
+            key = block.code.digest + digest
+            self.memo.alias(binding, block.code, key, (block.items[place],), self._fixed)
+
+    def _adapt(self, block: _Block, took_s: float) -> None:
+        """The size of the next blocks, by one of the present size."""
+        if took_s < QUICK_S and len(block.items) >= self._size:
+            self._size = min(2 * self._size, max(MOST_BLOCK, self._size))
+        elif took_s > SLOW_S and len(block.items) <= self._size:
+            self._size = max(self._size // 2, self._least)

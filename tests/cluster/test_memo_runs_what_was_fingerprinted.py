@@ -18,7 +18,14 @@ from peers import Peers
 import raycache
 
 HELPERS = """
+    import functools
+
     FACTOR = 1
+    STATE = None
+
+    def init(x):
+        global STATE
+        STATE = FACTOR * x + 100
 
     def times(x):
         return scaled(x) + 100
@@ -31,6 +38,18 @@ HELPERS = """
 
         def times(self, x):
             return self.factor * x + 100
+
+    @functools.lru_cache
+    def remembered(x):
+        return times(x)
+
+    @functools.singledispatch
+    def dispatched(x):
+        return 0
+
+    @dispatched.register
+    def _(x: int):
+        return times(x)
 """
 
 #: How a memoized function gets at the helpers.
@@ -54,6 +73,48 @@ READERS = {
         def work(x):
             import {helpers} as helpers
             return helpers.times(x)
+    """,
+    "an import of a name in the function": """
+        @raycache.memoize(cache={cache!r}, where={where!r})
+        def work(x):
+            from {helpers} import times
+            return times(x)
+    """,
+    "an import of a class in the function": """
+        @raycache.memoize(cache={cache!r}, where={where!r})
+        def work(x):
+            from {helpers} import Scale
+            return Scale().times(x)
+    """,
+    "a module as a whole": """
+        import {helpers} as helpers
+
+        @raycache.memoize(cache={cache!r}, where={where!r})
+        def work(x):
+            whole = helpers
+            return whole.times(x)
+    """,
+    "a function that functools.lru_cache wraps": """
+        import {helpers} as helpers
+
+        @raycache.memoize(cache={cache!r}, where={where!r})
+        def work(x):
+            return helpers.remembered(x)
+    """,
+    "a function of functools.singledispatch": """
+        import {helpers} as helpers
+
+        @raycache.memoize(cache={cache!r}, where={where!r})
+        def work(x):
+            return helpers.dispatched(x)
+    """,
+    "a global that a function of its module rebinds": """
+        import {helpers} as helpers
+
+        @raycache.memoize(cache={cache!r}, where={where!r})
+        def work(x):
+            helpers.init(x)
+            return helpers.STATE
     """,
     "a helper that reads a module": """
         import {helpers} as helpers
@@ -138,13 +199,22 @@ def edit_a_class(project: Project) -> None:
     project.edit("return self.factor * x", "return 2 * x")
 
 
+#: What is looked up by name where the function runs: what was changed at run time is not there.
+BY_NAME = ("an import in the function", "an import of a name in the function", "a module as a whole")
+
+
 def cases() -> list[Any]:
     """Readers with the changes that they can see: an imported class stays the old one when its module is reloaded."""
-    functions = [patch_a_constant, patch_a_function, edit_a_constant, edit_a_function]
+    patches, edits = [patch_a_constant, patch_a_function], [edit_a_constant, edit_a_function]
+    by_value = ("a name of its own", "a module's attribute", "a helper that reads a module")
+    by_value += ("a function of functools.singledispatch",)
     pairs: list[tuple[str, Callable[[Project], None]]] = [
-        (reader, change) for reader in READERS if "class" not in reader for change in functions
+        *((reader, change) for reader in by_value for change in (*patches, *edits)),
+        *((reader, change) for reader in BY_NAME for change in edits),
+        *(("a function that functools.lru_cache wraps", change) for change in edits),
+        ("a class of the module", edit_a_class),
+        ("an import of a class in the function", edit_a_class),
     ]
-    pairs += [("a class of the module", edit_a_class)]
     return [pytest.param(*pair, id=f"{pair[0]}-{pair[1].__name__}".replace("_", " ")) for pair in pairs]
 
 
@@ -184,6 +254,55 @@ def test_a_class_that_is_not_as_in_its_file_is_refused_by_a_task_and_works_in_th
     assert by_caller.work(1) == 102
     with pytest.raises(raycache.StaleCode, match=r"Scale"):
         by_task.work(1)
+
+
+@pytest.mark.parametrize("reader", ["an import in the function", "an import of a name in the function"])
+def test_an_import_of_what_was_changed_at_run_time_is_refused_by_a_task(
+    reader: str, cache: raycache.Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The import statement runs in the worker, and would find what is in the file."""
+    project = Project(tmp_path, monkeypatch, reader, cache=cache.name, where="task")
+    patch_a_constant(project)
+
+    with pytest.raises(raycache.StaleCode, match=r"times is not the same"):
+        project.work(1)
+
+
+def test_a_global_that_a_function_rebinds_is_seen_by_who_reads_it_of_the_module(
+    cache: raycache.Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The module's functions and its attributes are one namespace, also where they travel by value."""
+    reader = "a global that a function of its module rebinds"
+    project = Project(tmp_path, monkeypatch, reader, cache=cache.name, where="task")
+
+    assert [project.work(x) for x in (1, 2)] == [101, 102]
+
+
+ARGUMENTS: dict[str, Callable[[Any], Any]] = {
+    "a function": lambda helpers: helpers.times,
+    "a method": lambda helpers: helpers.Scale().times,
+    "functions in a list": lambda helpers: [helpers.scaled, helpers.times],
+    "what functools.lru_cache wraps": lambda helpers: helpers.remembered,
+}
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS)
+def test_a_change_of_what_comes_as_an_argument_counts_for_what_runs(
+    argument: str, cache: raycache.Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Functions in arguments travel by value, and classes are checked before the arguments are unpickled."""
+    project = Project(tmp_path, monkeypatch, "a name of its own", cache=cache.name, where="task")
+
+    @raycache.memoize(cache=cache.name, name=f"applied to {argument}")  # with the paths of this test
+    def applied(x: int, found: Any) -> Any:
+        return found[-1](x) if isinstance(found, list) else found(x)
+
+    make = ARGUMENTS[argument]
+    before = [applied(x, make(project.helpers)) for x in range(1, 5)]
+    (edit_a_class if argument == "a method" else edit_a_function)(project)
+    after = [applied(x, make(project.helpers)) for x in range(1, 5)]
+
+    assert (before, after) == ([101, 102, 103, 104], [102, 104, 106, 108])
 
 
 @pytest.mark.parametrize("reader", ["a name of its own", "a module's attribute"])

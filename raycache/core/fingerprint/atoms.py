@@ -136,9 +136,8 @@ def _timezone(value: datetime.timezone) -> bytes:
 
 
 def _range(value: range) -> bytes:
-    # Equal ranges are equal sequences: range(0) is range(1, 1), range(0, 3, 2) is range(0, 4, 2).
-    size = (value[-1] - value.start) // value.step + 1 if value else 0  # len() has a limit
-    return _named(b"range", size, *((value.start, value.step) if size > 1 else value[:1]))
+    # Equal ranges may differ in what they say of themselves: range(0, 3, 2).stop, range(0, 4, 2).stop.
+    return _named(b"range", value.start, value.stop, value.step)
 
 
 def _uuid(value: uuid.UUID) -> bytes:

@@ -19,8 +19,11 @@ _DESCRIBED = (types.FunctionType, staticmethod, classmethod, property)
 _SKIPPED = frozenset(
     {"__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__firstlineno__", "__static_attributes__"}
     | {"__annotations__", "__match_args__", "__abstractmethods__", "_abc_impl", "__annotate__", "__annotate_func__"}
-    | {"_field_defaults", "_field_types"}
+    | {"_field_defaults", "_field_types", "__orig_bases__", "__parameters__", "__signature__", "__class_vars__"}
+    | {"__private_attributes__", "__protocol_attrs__", "__non_callable_proto_members__", "__annotations_cache__"}
+    | {"__slotnames__", "__type_params__"}  # the first is put there when an instance is pickled
 )
+_FRAMEWORKS = ("__dataclass_", "__attrs_", "__pydantic_")
 _FIELD = ("init", "repr", "hash", "compare", "kw_only")
 _PARAMETERS = ("init", "repr", "eq", "order", "unsafe_hash", "frozen")
 _ATTRS_FIELD = ("default", "validator", "converter", "init", "eq", "order", "hash", "kw_only", "on_setattr")
@@ -34,12 +37,7 @@ def attributes(kind: type) -> Iterator[tuple[str, Any]]:
             continue
         if issubclass(kind, enum.Enum) and name[:1] == name[-1:] == "_" and not isinstance(value, _DESCRIBED):
             continue
-        if (
-            name.startswith("__")
-            and name.endswith("__")
-            and not isinstance(value, _DESCRIBED)
-            and not is_immutable(value)
-        ):
+        if name.startswith(_FRAMEWORKS) and not isinstance(value, _DESCRIBED) and not is_immutable(value):
             continue
         yield name, value
 
@@ -50,9 +48,8 @@ def _generated(kind: type, name: str, value: Any) -> bool:
     if not isinstance(function, types.FunctionType):
         return False
     code = function.__code__
-    if hasattr(kind, "_fields") and str(function.__globals__.get("__name__")).startswith(
-        ("namedtuple_", "collections")
-    ):
+    namespace = function.__globals__.get("__name__")
+    if hasattr(kind, "_fields") and namespace in ("collections", f"namedtuple_{kind.__name__}"):
         return True
     if code.co_filename.startswith("<attrs generated"):
         return True
@@ -79,6 +76,8 @@ def declared(kind: type) -> Iterator[tuple[str, Any]]:
         yield f"field {field.name}", [_attrs_value(getattr(field, each, None)) for each in _ATTRS_FIELD]
     for name, info in (own.get("__pydantic_fields__") or {}).items():
         yield f"field {name}", _pydantic(info)
+    for name, private in (own.get("__private_attributes__") or {}).items():
+        yield f"private {name}", [_default(private), private.default_factory]
 
 
 def _dataclass(kind: Any) -> Iterator[tuple[str, Any]]:
@@ -100,9 +99,13 @@ def _attrs_value(value: Any) -> Any:
 
 
 def _pydantic(info: Any) -> list[Any]:
-    default = None if type(info.default).__name__ == "PydanticUndefinedType" else [info.default]
     said = [info.alias, info.validate_default, info.frozen, info.init, info.kw_only, info.exclude]
-    return [plain(info.annotation), default, info.default_factory, list(info.metadata), said]
+    said += [info.validation_alias, info.serialization_alias]
+    return [plain(info.annotation), _default(info), info.default_factory, list(info.metadata), said]
+
+
+def _default(field: Any) -> list[Any] | None:
+    return None if type(field.default).__name__ == "PydanticUndefinedType" else [field.default]
 
 
 def plain(annotation: Any) -> Any:

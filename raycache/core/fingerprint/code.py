@@ -20,7 +20,7 @@ from raycache.core.fingerprint.identity import ByIdentity
 from raycache.core.fingerprint.installed import refer
 from raycache.core.fingerprint.registry import REGISTRY, register_handler
 from raycache.core.fingerprint.scope import Scope
-from raycache.core.fingerprint.trace import SOURCES, Part, Place, Trace, combined, current, tracing
+from raycache.core.fingerprint.trace import SOURCES, Part, Place, Source, Trace, combined, current, tracing
 from raycache.core.fingerprint.values import describe
 from raycache.core.fingerprint.watch import Seal
 
@@ -31,7 +31,7 @@ _LRU_CACHE = type(functools.lru_cache(len))
 class Code:
     """What a function does, as of when it was looked at."""
 
-    __slots__ = ("classes", "digest", "fixed", "name", "parts", "seal", "unchanged")
+    __slots__ = ("by_name", "digest", "fixed", "imported", "name", "parts", "seal", "unchanged")
 
     name: str
     """Module and qualified name, as "pipeline.Model.fit"; never a file's name."""
@@ -45,14 +45,18 @@ class Code:
     """Whether nothing can change, so that `unchanged()` is always True."""
     seal: Seal | None
     """What is watched for that."""
-    classes: tuple[type, ...]
-    """The user's own classes among what it reads."""
+    by_name: tuple[Source, ...]
+    """The user's own classes and whole modules among what it reads."""
+    imported: tuple[tuple[str, str], ...]
+    """Modules, and names in them, that imports inside the code lead to; "" is the module as a whole."""
 
-    def __init__(self, name: str, parts: Mapping[str, Part], seal: Seal | None, classes: Iterable[type] = ()) -> None:
+    def __init__(self, name: str, trace: Trace) -> None:
         self.name = name
-        self.digest = _digest(name, parts)
-        self.parts = _named(parts.values())
-        self.seal, self.fixed, self.classes = seal, seal is None, tuple(classes)
+        self.digest = _digest(name, trace.parts)
+        self.parts = _named(trace.parts.values())
+        self.seal = seal = trace.watch.sealed()
+        self.fixed = seal is None
+        self.by_name, self.imported = tuple(trace.by_name), tuple(trace.imported)
         self.unchanged = _always if seal is None else seal.unchanged
 
     def __repr__(self) -> str:
@@ -113,7 +117,7 @@ def code_of(function: Any, *, name: str | None = None, version: str | None = Non
         for number, each in enumerate(depends):
             _value(trace, "depends", str(number), each)
         trace.finish(contents)
-    return Code(name or _name(function), trace.parts, trace.watch.sealed(), trace.classes)
+    return Code(name or _name(function), trace)
 
 
 def code_of_source(source: str, namespace: dict[str, Any], name: str) -> Code:
@@ -132,7 +136,7 @@ def code_of_source(source: str, namespace: dict[str, Any], name: str) -> Code:
             own += [read.kind.encode(), str(read).encode(), scope.read(read)]
         trace.part("code", name, combined(own), "cell")
         trace.finish(contents)
-    return Code(name, trace.parts, trace.watch.sealed())
+    return Code(name, trace)
 
 
 def _start(trace: Trace, value: Any) -> None:
@@ -191,7 +195,8 @@ def _name(value: Any) -> str:
 _known: ByIdentity[Code] = ByIdentity()
 
 
-def _known_code(value: Any) -> Code:
+def known_code(value: Any) -> Code:
+    """What a function, class or module does, looked at anew only if it has changed. Raises UnhashableArgument."""
     code = _known.get(value)
     if code is None or not code.unchanged():
         code = code_of(value)
@@ -206,7 +211,7 @@ def _code(value: Any, encoder: Encoder) -> None:
     if current.tracer is not None:
         encoder.data(current.tracer.reference(value))
         return
-    code = _known_code(value)
+    code = known_code(value)
     encoder.data(code.digest)
 
 

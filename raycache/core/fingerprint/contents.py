@@ -17,7 +17,8 @@ from raycache.core.fingerprint import bytecode, classes, syntax
 from raycache.core.fingerprint.analysis import analyse
 from raycache.core.fingerprint.immutable import is_immutable
 from raycache.core.fingerprint.installed import is_installed, refer
-from raycache.core.fingerprint.reads import Read
+from raycache.core.fingerprint.packages import PYTHON, Package
+from raycache.core.fingerprint.reads import Read, writes
 from raycache.core.fingerprint.scope import Scope
 from raycache.core.fingerprint.trace import Place, Source, Trace, combined
 from raycache.errors import UnhashableArgument
@@ -61,9 +62,9 @@ def _default(trace: Trace, function: types.FunctionType, name: str, value: Any) 
 
 
 def _wrapper(trace: Trace, function: types.FunctionType) -> Iterator[bytes]:
-    """Of a function that an installed decorator has made: what it wraps, and the immutable values that it captured.
+    """Of a function that an installed decorator has made: what it wraps, and the values that it was given.
 
-    Whatever else it holds (caches, locks) is the package's own business, whose version counts.
+    Whatever else it holds (caches, locks, objects of its own) is the package's own business, whose version counts.
     """
     package = is_installed(function)
     assert package is not None
@@ -72,19 +73,34 @@ def _wrapper(trace: Trace, function: types.FunctionType) -> Iterator[bytes]:
     yield from (package.name.encode(), bytecode.digest(function.__code__))
     scope = Scope.of(trace, function)
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        if _fixed(cell):
+        if _has_value(cell) and _given(function, cell.cell_contents, package):
             yield from (b"captured", name.encode(), scope.read(Read("captured", name)))
     for name, value in _defaults(function):
-        if is_immutable(value):
+        if _given(function, value, package):
             yield from (b"default", name.encode(), _default(trace, function, name, value))
     yield from _wrapped(trace, function)
+    wrapped = vars(function).get("__wrapped__")
+    if package != PYTHON and isinstance(wrapped, types.FunctionType):  # some decorators go by annotations
+        for name, annotation in sorted(wrapped.__annotations__.items()):
+            place = Place("annotation", name, function.__qualname__)
+            yield from (b"annotation", name.encode(), trace.fingerprint(classes.plain(annotation), place))
 
 
-def _fixed(cell: types.CellType) -> bool:
+def _has_value(cell: types.CellType) -> bool:
     try:
-        return is_immutable(cell.cell_contents)
+        cell.cell_contents  # noqa: B018
     except ValueError:
         return False
+    return True
+
+
+def _given(function: types.FunctionType, value: Any, package: Package) -> bool:
+    """Whether a decorator has got the value from who uses it, and does not write to it as to a cache."""
+    if is_immutable(value):
+        return True
+    if package == PYTHON or not (type(value) in (dict, list, set, bytearray) or refer(type(value)) is None):
+        return False
+    return not writes(function.__code__)
 
 
 def _wrapped(trace: Trace, function: types.FunctionType) -> Iterator[bytes]:
@@ -108,7 +124,7 @@ def _class(trace: Trace, kind: type) -> Iterator[bytes]:
         yield from (name.encode(), trace.fingerprint(value, Place("declaration", name, kind.__qualname__)))
     for name, value in classes.attributes(kind):
         yield name.encode()
-        yield from _attribute(trace, own, name, kind) if not _functions(value) else _method(trace, own, name, kind)
+        yield from _attribute(trace, own, name, kind) if not functions_of(value) else _method(trace, own, name, kind)
     trace.watch.size(own)
 
 
@@ -123,14 +139,14 @@ def _method(trace: Trace, own: Mapping[str, Any], name: str, kind: type) -> Iter
     """Methods of the user's own are part of the class, and not parts by themselves."""
     trace.watch.item(own, name, own[name])
     yield type(own[name]).__name__.encode()
-    for function in _functions(own[name]):
+    for function in functions_of(own[name]):
         if isinstance(function, types.FunctionType) and refer(function) is None:
             yield combined(contents(trace, function))
         else:
             yield trace.fingerprint(function, Place("method", name, kind.__qualname__))
 
 
-def _functions(value: Any) -> list[Callable[..., Any] | None]:
+def functions_of(value: Any) -> list[Callable[..., Any] | None]:
     """The functions that an attribute of a class is made of."""
     if isinstance(value, (staticmethod, classmethod)):
         return [value.__func__]

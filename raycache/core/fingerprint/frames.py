@@ -48,7 +48,8 @@ def _index(value: Any, encoder: Encoder) -> None:
     encoder.value(type(value).__name__)
     encoder.value(tuple(value.names), ".names")
     if isinstance(value, pd.RangeIndex):
-        encoder.value(range(value.start, value.stop, value.step))
+        items = range(value.start, value.stop, value.step)
+        encoder.value((len(items), *items[:2]))  # equal ones may have other stops, as slices of others have
         return
     encoder.value(getattr(value, "freqstr", None))
     for level in range(value.nlevels):

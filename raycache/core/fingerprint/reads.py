@@ -19,6 +19,11 @@ _LOCAL = frozenset(
 _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 _STORE = frozenset({"STORE_FAST", "STORE_DEREF", "STORE_NAME", "STORE_GLOBAL"})
 _ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
+#: What changes a container in place.
+_CHANGE = frozenset({"STORE_SUBSCR", "DELETE_SUBSCR", "STORE_SLICE"})
+_CHANGERS = frozenset(
+    {"setdefault", "update", "pop", "popitem", "clear", "append", "extend", "insert", "add", "discard"}
+)
 _IDLE = frozenset({"NOP", "CACHE", "EXTENDED_ARG"})
 #: What the body of a class reads and stores about itself.
 _ABOUT_CLASS = frozenset({"__module__", "__qualname__"})
@@ -58,6 +63,15 @@ def imports(code: types.CodeType) -> list[tuple[str, Read]]:
 def stores(code: types.CodeType) -> set[str]:
     """The names that a module's own code assigns."""
     return {name for instruction, name in _instructions(code) if instruction in ("STORE_NAME", "STORE_GLOBAL")}
+
+
+def writes(code: types.CodeType) -> bool:
+    """Whether the code changes containers in place."""
+    return any(
+        name in _CHANGE or (name in _ATTRIBUTE and operand in _CHANGERS)
+        for each in _nested(code)
+        for name, operand in _instructions(each)
+    )
 
 
 def _nested(code: types.CodeType) -> Iterator[types.CodeType]:

@@ -53,15 +53,29 @@ class Scope:
 
     def _imported(self, read: Read) -> bytes:
         found = imports.load(read.name, self._namespace)
-        reference = refer(found) if isinstance(found, types.ModuleType) else None
-        if reference is not None:  # the same as before it was loaded
-            found = reference.package
+        installed = refer(found) if isinstance(found, types.ModuleType) else None
+        if installed is not None:  # the same as before it was loaded
+            found = installed.package
         if isinstance(found, Package):
             self._trace.package(found)
             return f"installed {found.name} {read}".encode()
         if found is None:
             return ABSENT
-        return self._attribute(found, read) if read.attributes else self._trace.reference(found)
+        reference = self._attribute(found, read) if read.attributes else self._trace.reference(found)
+        self._lead(found, read.attributes)
+        return reference
+
+    def _lead(self, module: types.ModuleType, attributes: tuple[str, ...]) -> None:
+        """Notes where an import leads to: it will be followed by the process that runs the code."""
+        for name in attributes:
+            inner = vars(module).get(name)
+            if not isinstance(inner, types.ModuleType):
+                self._trace.imported[module.__name__, name] = None
+                return
+            if refer(inner) is not None:
+                return
+            module = inner
+        self._trace.imported[module.__name__, ""] = None
 
     def _captured(self, read: Read) -> bytes:
         cell = self._cells[read.name]
@@ -100,6 +114,8 @@ class Scope:
             return self._trace.reference(module)
         first, *more = read.attributes
         inner = vars(module)
+        if first not in inner and "__path__" in inner:
+            imports.load(f"{module.__name__}.{first}", inner)  # a submodule, as an import statement would load it
         if first in inner:
             return self._item(inner, Read("global", first, tuple(more)))
         self._trace.watch.absent(inner, first)

@@ -80,8 +80,10 @@ class Trace:
         self.parts: dict[str, Part] = {}
         #: What stands for values that were read before, by what holds them and their names there.
         self.bound: dict[tuple[int, str], bytes] = {}
+        #: Names in modules that imports inside the code lead to.
+        self.imported: dict[tuple[str, str], None] = {}
         self._labels: dict[int, str] = {}
-        self._held: list[Any] = []  # as long as they are held, the ids are theirs
+        self._held: list[Source] = []  # as long as they are held, the ids are theirs
         self._queue: deque[tuple[str, Source]] = deque()
 
     def part(self, kind: str, name: str, digest: bytes, text: str, qualified: str = "") -> str:
@@ -105,9 +107,9 @@ class Trace:
             self.part("package", package.name, combined([package.version.encode()]), package.version)
 
     @property
-    def classes(self) -> list[type]:
-        """The user's own classes that were referred to."""
-        return [each for each in self._held if isinstance(each, type)]
+    def by_name(self) -> list[Source]:
+        """The user's own classes and whole modules that were referred to: other processes have them by name."""
+        return [each for each in self._held if isinstance(each, (type, types.ModuleType))]
 
     def start(self, value: Source) -> None:
         """Begins with a function or class of the user's."""
@@ -191,7 +193,7 @@ class _Changed(Exception):
 class _Known:
     """Refers to what a finished trace has met."""
 
-    def __init__(self, labels: Mapping[int, str], held: list[Any]) -> None:
+    def __init__(self, labels: Mapping[int, str], held: list[Source]) -> None:
         self._labels, self._held = labels, held
 
     def reference(self, value: Any) -> bytes:

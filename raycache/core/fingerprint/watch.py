@@ -10,7 +10,6 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
-
 #: What the names in a written condition start with.
 PREFIX = "_rc_"
 

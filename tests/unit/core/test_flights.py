@@ -50,7 +50,7 @@ def end(flights: Flights, load, outcome) -> list[bytes]:
 
 
 def brought(*keys: bytes) -> dict:
-    return {key: loaded("value") for key in keys}
+    return {key: loaded("value", cost_s=1e-5) for key in keys}
 
 
 def test_keys_that_come_together_are_spread_over_the_free_tasks(flights, loader):
@@ -87,6 +87,28 @@ def test_no_chunk_is_larger_than_the_bound(flights, loader):
     flights.dispatch()
 
     assert max(len(load.keys) for load in loader.loads) == CHUNK_KEYS
+
+
+def test_of_slow_keys_no_task_takes_more_than_it_will_reach(flights, loader):
+    """Else they would wait for it while other tasks are free."""
+    add(flights, b"a", b"b")
+    end(flights, loader.loads[0], {b"a": loaded("value", cost_s=0.4 * BUDGET_S)})
+    for key in names(9):
+        flights.add(SPEC, key, standin=False)
+    flights.dispatch()
+
+    assert loader.loads[2].keys == names(2)
+
+
+def test_what_a_task_did_not_reach_goes_before_what_came_later(flights, loader):
+    add(flights, b"x")
+    for key in (b"a", b"b", b"c"):
+        flights.add(SPEC, key, standin=False)
+    flights.dispatch()
+    add(flights, b"later")
+    end(flights, loader.loads[1], {b"a": loaded("value", cost_s=0.4 * BUDGET_S)})
+
+    assert loader.loads[2].keys == [b"b", b"c"]
 
 
 def test_a_batch_getter_gets_at_most_its_batch_size(flights, loader):

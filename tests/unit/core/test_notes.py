@@ -40,7 +40,7 @@ def notes(present, clock):
 
 
 def add(notes, name, definition=CODE, fate="", expires=record.NEVER, group=1, **arguments):
-    notes.add(key(name, group), definition, packed(**arguments), expires, 0.5, 100, fate)
+    notes.add(key(name, group), definition.about, packed(**arguments), expires, 0.5, 100, fate)
 
 
 def explain(notes, name, definition=CODE, stored=None, group=1, **arguments):
@@ -99,8 +99,26 @@ def test_of_an_entry_that_lies_there_its_record_knows_best(notes, clock):
     stored = record.pack(record.Header(clock() + 9, clock() - 3, 1.5, 2), b"12345")
     told = explain(notes, "a", stored=stored)
 
-    assert told.entry[2:] == (clock() - 3, clock() + 9, 1.5, 5, "")
+    assert told.entry[2:] == (clock() - 3, clock() + 9, 1.5, 5, "", "")
     assert told.nearest is None
+
+
+def test_a_failure_is_remembered_with_what_was_raised(notes, present):
+    notes.failed(key("a"), CODE.about, packed(x=1), 0.5, "ValueError: no")
+    notes.removed([key("a")])
+    failed = explain(notes, "a").entry
+    present.add(key("a"))
+    add(notes, "a")
+    notes.failed(key("a"), CODE.about, packed(x=1), 0.5, "ValueError: no, when it was refreshed")
+
+    assert (failed.fate, failed.said, failed.cost_s) == ("failed", "ValueError: no", 0.5)
+    assert (explain(notes, "a").entry.fate, explain(notes, "a").entry.said) == ("", "")
+
+
+def test_what_was_raised_is_kept_only_so_long(notes):
+    notes.failed(key("a"), CODE.about, packed(x=1), 0.5, "ValueError: " + 10_000 * "no")
+
+    assert len(explain(notes, "a").entry.said) == notes_module.MOST_SAID
 
 
 def test_notes_are_bounded_and_the_oldest_go_first(notes, monkeypatch):

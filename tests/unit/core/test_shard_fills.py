@@ -76,10 +76,12 @@ def test_a_large_value_is_held_beside_the_pages(bench):
 
 
 def test_a_definition_that_is_not_known_is_asked_for(shard):
-    stranger = Filled(1, b"another", full("a"), 7, loaded("value"))
+    token = ask(shard)
+    stranger = Filled(1, b"another", full("a"), token.number, loaded("value"))
 
     assert shard.handle(Get(1, (full("a"),), 1, definition=b"another", fill=True)) == NoSuchGroup(1)
     assert shard.handle(stranger) == NoSuchGroup(1)
+    assert shard.handle(replace(stranger, token=token.number + 1)) == Ack(1, 0)
     assert shard.handle(Filled(9, CODE, full("a", 9), 7, loaded("value"))) == NoSuchGroup(9)
 
 
@@ -91,6 +93,26 @@ def test_so_many_definitions_are_known_and_the_latest_used_stay(shard, bench):
 
     assert isinstance(ask(shard), (Token, Filling))
     assert shard.handle(Get(1, (full("a"),), 1, definition=b"0", fill=True)) == NoSuchGroup(1)
+
+
+def test_so_many_bytes_of_definitions_are_known_and_the_latest_always(shard, bench, monkeypatch):
+    monkeypatch.setattr("raycache.core.shard_group.MOST_DEFINITION_BYTES", 1000)
+    spec = bench.define()
+    for number, size in enumerate((400, 400, 400, 5000)):
+        bench.shard.handle(Define(replace(spec, definition=b"%d" % number, getter=bytes(size))))
+        known = [knows(shard, b"%d" % each) for each in range(number + 1)]
+
+        assert known == [[True], [True, True], [False, True, True], [False, False, False, True]][number]
+
+
+def knows(shard, definition):
+    return shard.handle(Get(1, (full("a"),), 1, definition=definition, fill=True)) != NoSuchGroup(1)
+
+
+def test_a_group_that_is_cleared_has_no_definitions(shard, bench):
+    bench.clear()
+
+    assert not knows(shard, CODE)
 
 
 def test_a_renewed_token_is_nobody_elses(shard, clock):
@@ -127,6 +149,7 @@ def test_a_result_whose_key_was_invalidated_meanwhile_is_refused(shard, bench, i
     invalidate(bench)
 
     assert fill(shard, token, loaded("stale")) == Ack(1, 0)
+    shard.handle(Define(replace(bench.define(), definition=CODE)))
     assert [value_of(item) for item in [ask(shard)] if not isinstance(item, Token)] in ([], ["set"])
 
 

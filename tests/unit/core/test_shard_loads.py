@@ -130,7 +130,7 @@ def test_keys_that_a_loader_did_not_reach_are_loaded_by_another(bench):
     for name in "wxyz":
         bench.get(name)
     bench.get("a", "b")
-    chunk_end = {full("w"): loaded("w")}
+    chunk_end = {full("w"): loaded("w", cost_s=0.001)}
     bench.end(bench.loader.loads[0], chunk_end)
     bench.end(bench.loader.loads[4], {full("a"): loaded("A")})
 

@@ -11,9 +11,12 @@ class Tally:
 
     def __init__(self) -> None:
         self.seen: list[Any] = []
+        self.came = threading.Condition()
 
     def __call__(self, what: Any) -> None:
-        self.seen.append(what)
+        with self.came:
+            self.seen.append(what)
+            self.came.notify_all()
 
     def __raycache_key__(self) -> str:
         return "a tally, whatever it has counted"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from tally import Held, looks
+
+import raycache
 
 CELL = """
 @memo(name="f", where=where)
@@ -190,3 +194,25 @@ def test_many_versions_of_one_function_are_told_apart(cells, where):
         assert cells["f"](2) == 2 * factor
 
     assert looks(cells["f"]) == (100, 100)
+
+
+FACES = {
+    "call": lambda f: f(1),
+    "awaited": lambda f: asyncio.run(f._memo.acall((1,), {})),
+    "map": lambda f: f.map([1]),
+}
+
+
+@pytest.mark.parametrize("call", FACES.values(), ids=FACES)
+def test_code_that_never_stays_the_same_is_an_error_that_says_what_changes(cells, cache, monkeypatch, call):
+    cells.run("FACTOR = 0\n\n@memo(name='f')\ndef f(x):\n    return x * FACTOR")
+    packed = cache.network.packed
+
+    def changing(*arguments):
+        cells.names["FACTOR"] += 1
+        return packed(*arguments)
+
+    monkeypatch.setattr(cache.network, "packed", changing)
+
+    with pytest.raises(raycache.RaycacheError, match=r"FACTOR.* keeps changing.*version=.*depends="):
+        call(cells["f"])

@@ -283,3 +283,16 @@ def test_every_reason_is_found_with_several_shards(inline):
     assert all(f.explain(x) for x in range(10) if x != 3)
     assert "removed since" in reasons(f, 3)
     assert "argument `y`: 0 -> 1" in reasons(f, 5, 1)
+
+
+def test_what_has_raised_was_computed(memo, where):
+    @memo(where=where)
+    def f(x):
+        raise ValueError(f"no {x}")
+
+    with pytest.raises(ValueError, match="no 1"):
+        f(1)
+    told = f.explain(1)
+
+    assert told.reasons == ("it was computed, and raised ValueError: no 1; exceptions are not cached",)
+    assert (told.hit, told.size) == (False, None)

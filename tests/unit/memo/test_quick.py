@@ -256,3 +256,12 @@ def test_a_memoized_function_that_is_let_go_is_collected(memo):
     gc.collect()
 
     assert sys.getrefcount(kind) <= 3 or kind is raycache.Memoized
+
+
+def test_nan_is_not_found_by_itself(memo, tally):
+    """It equals nothing: every call would leave a name that nobody finds."""
+    f = memo(lambda x: tally(x))
+    for _ in range(10):
+        f(float("nan"))
+
+    assert (len(tally.seen), len(f._memo.quick.one)) == (1, 0)

@@ -175,7 +175,7 @@ def asking(memoized, *args):
     """A lookup that has been told to wait, by hand: its steps, and what it waits for."""
     plan, binding = memoized._memo.plan(args, {}), memoized._memo.binding()
     look = binding.look(plan.works)
-    steps = binding.ask(look, plan.code, plan.works)
+    steps = binding.ask(look, plan.code, None)
     want = next(steps)
     while want.futures:
         want = steps.send([future.value for future in want.futures])
@@ -231,6 +231,30 @@ def test_of_a_batch_only_what_nobody_computes_is_claimed(memo, spy, tally, door,
 
     assert [first.result(30), second.result(30)] == [[-1, -2], [-2, -3]]
     assert sorted(tally.seen) == [[1, 2], [3]]
+
+
+@pytest.mark.parametrize("other", ["task", "caller"])
+def test_what_is_claimed_is_computed_before_others_are_waited_for(memo, door, pool, tally, other):
+    """Else who wants only that would wait as well, and then compute it once more."""
+    hold = Held(door)
+
+    def f(items):
+        tally(list(items))
+        if 1 in items:
+            hold()
+        return [-item for item in items]
+
+    first, second = (memo(f, where=where, batch="items", name="f", version=1) for where in (other, "caller"))
+    held = pool.submit(first, [1])
+    door.await_arrival()
+    waiting = pool.submit(second, [1, 2])
+    with tally.came:
+        assert tally.came.wait_for(lambda: [2] in tally.seen, 30)
+    meanwhile = second([2])
+    door.open()
+
+    assert (meanwhile, held.result(30), waiting.result(30)) == ([-2], [-1], [-1, -2])
+    assert sorted(tally.seen) == [[1], [2]]
 
 
 def test_a_cache_that_ends_meanwhile_does_not_keep_the_result_from_its_caller(inline, tally, gate, pool):

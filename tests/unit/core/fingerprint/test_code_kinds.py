@@ -360,3 +360,32 @@ def test_what_is_logged_where_has_no_influence():
     LOG.addHandler(logging.NullHandler())
 
     assert code.unchanged()
+
+
+@pytest.mark.parametrize(
+    ("source", "old", "new"),
+    [
+        ("class Model:\n    __config__ = {'k': 1}\n", "1", "2"),
+        ("import typing\nclass Model(typing.NamedTuple):\n    x: int\n    def v(self): return 1\n", "1", "2"),
+        ("import pydantic\nclass Model(pydantic.BaseModel):\n    x: int = pydantic.Field(0, validation_alias='a')\n",
+         "'a'", "'b'"),
+        ("import pydantic\nclass Model(pydantic.BaseModel):\n    _x: int = pydantic.PrivateAttr(1)\n", "1", "2"),
+    ],
+    ids=["a dunder attribute", "a method of a named tuple", "an alias", "a private attribute"],
+)  # fmt: skip
+def test_what_a_class_keeps_under_names_of_frameworks_counts(module, source, old, new):
+    """The module's name starts as that of a module of the standard library does."""
+    digests = {
+        code_of(module(text, name="collections_of_docs").Model, name="f").digest
+        for text in (source, source.replace(old, new))
+    }
+
+    assert len(digests) == 2
+
+
+def test_a_mutable_dunder_attribute_is_watched(module):
+    model = module("class Model:\n    __config__ = {'k': 1}\n").Model
+    code = code_of(model)
+    model.__config__["k"] = 2
+
+    assert not code.unchanged()

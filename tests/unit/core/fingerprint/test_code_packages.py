@@ -161,3 +161,63 @@ def test_installed_functions_made_with_defaults_are_told_apart():
     digests = {code_of(functools.partial(np.sum, axis=axis)).digest for axis in (0, 1)}
 
     assert len(digests) == 2
+
+
+GIVEN = """
+import functools
+def scaled(params, cache):
+    def wrap(f):
+        @functools.wraps(f)
+        def inner(x): return f(x) * params["scale"]
+        return inner
+    return wrap
+def cached(cache):
+    def wrap(f):
+        @functools.wraps(f)
+        def inner(x):
+            cache[x] = f(x)
+            return cache[x]
+        return inner
+    return wrap
+"""
+
+
+@pytest.fixture
+def decorators(tmp_path, monkeypatch):
+    """An installed package with decorators that hold mutable values."""
+    folder = tmp_path / "site-packages"
+    (folder / "decorators-1.0.dist-info").mkdir(parents=True)
+    (folder / "decorators-1.0.dist-info" / "METADATA").write_text("Name: decorators\nVersion: 1.0\n")
+    (folder / "decorators.py").write_text(GIVEN)
+    monkeypatch.syspath_prepend(folder)
+    for each in (packages._version, packages._brought, packages._package_of_file, packages._package_of_module):
+        each.cache_clear()
+    yield importlib.import_module("decorators")
+    sys.modules.pop("decorators", None)
+
+
+def test_a_mutable_value_that_a_decorator_was_given_counts_and_is_watched(decorators, module):
+    given = {"scale": 1}
+    load = decorators.scaled(given, {})(module("def load(x):\n    return x\n").load)
+    code = code_of(load)
+    given["scale"] = 5
+
+    assert not code.unchanged()
+    assert code_of(load).digest != code.digest
+
+
+def test_the_cache_of_a_decorator_is_no_change(decorators, module):
+    load = decorators.cached({})(module("def load(x):\n    return x\n").load)
+    code = code_of(load)
+    load(1)
+
+    assert code.unchanged()
+    assert code_of(load).digest == code.digest
+
+
+def test_annotations_count_where_a_package_has_wrapped_the_function(decorators, module):
+    """As pydantic's validate_call goes by them; functions by themselves do not."""
+    one, other = (module(f"def load(x: {kind}):\n    return x\n").load for kind in ("int", "str"))
+
+    assert code_of(one).digest == code_of(other).digest
+    assert code_of(decorators.cached({})(one)).digest != code_of(decorators.cached({})(other)).digest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import sys
 
 import pytest
 
@@ -322,3 +323,25 @@ def test_a_name_that_only_an_annotation_of_an_inner_function_mentions_is_not_rea
 def test_digests_have_16_bytes_and_those_of_parts_8():
     assert len(code_of(helper).digest) == 16
     assert all(len(digest) == 8 for digest, _ in code_of(helper).parts.values())
+
+
+def test_a_submodule_is_found_whether_or_not_it_was_imported_before(tmp_path, monkeypatch):
+    """The import statement of the function would import it."""
+    (tmp_path / "lazy_package").mkdir()
+    (tmp_path / "lazy_package" / "__init__.py").write_text("")
+    (tmp_path / "lazy_package" / "sub.py").write_text("def double(x):\n    return 2 * x\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def load(x):
+        from lazy_package import sub
+
+        return sub.double(x)
+
+    first = code_of(load)
+    again = code_of(load)
+    for name in ("lazy_package.sub", "lazy_package"):
+        monkeypatch.delitem(sys.modules, name)
+
+    assert first.digest == again.digest
+    assert "helper `double`" in first.parts
+    assert first.imported == (("lazy_package.sub", "double"),)

@@ -92,6 +92,8 @@ DIFFERENT: list[list[Any]] = [
     [b"\xff", b"\xed\xa0\x80", b"\0", b"\0\0", b"s\x01\0\0\0a"],
     [decimal.Decimal(each) for each in ("1", "1.0", "1.00", "-1", "0", "-0", "1E+1", "10", "NaN", "sNaN", "Infinity")],
     [fractions.Fraction(1, 3), fractions.Fraction(-1, 3), fractions.Fraction(3), (1, 3)],
+    [range(0, 3, 2), range(0, 4, 2)],  # equal as sequences, and another `stop`
+    [range(0), range(5, 5), range(0, 0, 7)],
     [range(3), range(1, 3), range(0, 6, 2), range(0), [0, 1, 2], (0, 1, 2), range(2, -1, -1)],
     [slice(3), slice(0, 3), slice(0, 3, 1), slice(None), (None, 3, None)],
     [datetime.date(2024, 10, 27), datetime.datetime(2024, 10, 27), "2024-10-27", datetime.date(2024, 10, 28)],
@@ -182,9 +184,6 @@ SAME: list[tuple[Any, Any]] = [
     (memoryview(b"abcd")[::-1], memoryview(b"dcba")),
     (memoryview(bytearray(b"abc")), memoryview(b"abc")),
     (array.array("d", [1, 2]), array.array("d", iter([1.0, 2.0]))),
-    (range(0, 3, 2), range(0, 4, 2)),
-    (range(0), range(5, 5)),
-    (range(1), range(0, 1, 7)),
     (slice(1, 2), slice(1, 2, None)),
     (decimal.Decimal("1.50"), decimal.Decimal((0, (1, 5, 0), -2))),
     (fractions.Fraction(2, 6), fractions.Fraction("1/3")),

@@ -64,7 +64,7 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, (datetime.datetime, datetime.time)):
         return (repr(one), one.fold) == (repr(other), other.fold)
     if isinstance(one, range):
-        return one == other
+        return repr(one) == repr(other)
     return repr(one).replace("-nan", "nan") == repr(other).replace("-nan", "nan")
 
 
