@@ -253,11 +253,6 @@ class Lookup:
             if (got := self._reader.here(self._keys[full], counted=False)) is not MISS:
                 self._got[full] = got
 
-    def refuse(self, full: bytes, error: BaseException) -> None:
-        """A key that cannot be asked for: what `meant` raises for it."""
-        self._got[full] = _Raise(error)
-        self.missing.remove(full)
-
     def _vouchers(self) -> dict[bytes, Voucher]:
         """The version slots of the missing keys, read before any value; none without a lease after that."""
         local = self._reader.members.local

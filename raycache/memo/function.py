@@ -139,7 +139,7 @@ class Memoized:
     @classmethod
     def _quicken(cls, method: Callable[..., Any] | None) -> None:
         """Takes another `__call__`, with the function's own parameters: each function has a class of its own."""
-        cls.__call__ = method or Memoized._call  # type: ignore[method-assign]
+        cls.__call__ = staticmethod(method) if method else Memoized._call  # type: ignore[method-assign]
 
     _call = __call__
 

@@ -55,7 +55,7 @@ class Memo:
         self.function, self.options = function, options
         self.identity = Identity(function, options, snapshot)
         self.is_async = inspect.iscoroutinefunction(function)
-        self.quick = Quick(self.identity.signature)  # of the code that was last seen
+        self.quick = Quick(self.identity.signature, expires=options.ttl_s is not None)  # of the code that was last seen
         #: Told of a method that finds quick entries, and, with None, that there is none at the moment.
         self.quickened: Callable[[Callable[..., Any] | None], None] = lambda method: None
         self._seen: Code | None = None
@@ -243,7 +243,11 @@ class Memo:
             if code is self._seen and self.quick.remember(entry, args, kwargs, reader.clock()) and not self._is_quick:
                 self._is_quick = True
                 name = self.function.__name__
-                self.quickened(self.quick.method(name, code, reader.clock, reader.decoded, slow_call))
+                self.quickened(self.quick.method(name, code, reader.clock, reader.decoded, self._slowly))
+
+    def _slowly(self, given: tuple[Any, ...]) -> Any:
+        """A call that the quick method did not answer, with one value for each parameter."""
+        return self.call(*self.quick.as_called(given))
 
     # ------------------------------------------------------------------------------ computed by the caller
 
@@ -312,12 +316,6 @@ class Memo:
         finally:
             computing.reset(token)
         return Computed(value, None, time.perf_counter() - began)
-
-
-def slow_call(memoized: Any, given: tuple[Any, ...]) -> Any:
-    """A call that the quick method did not answer, with one value for each parameter."""
-    memo: Memo = memoized._memo
-    return memo.call(*memo.quick.as_called(given))
 
 
 def _is_name(cache: Any) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 from raycache.core.fingerprint.watch import PREFIX
 from raycache.core.near import NearEntry
+from raycache.core.record import NEVER
 from raycache.memo.identity import Code
 
 _SIMPLE = frozenset({str, bytes, int, bool, float, type(None)})
@@ -37,7 +38,8 @@ class _Absent:
 
 ABSENT: Any = _Absent()
 
-_LIVE = (
+_LIVE = "_rc_clock() < _rc_entry.lease[0] and _rc_entry.slots[_rc_entry.slot] == _rc_entry.version"
+_LIVE_UNTIL = (
     "(_rc_now := _rc_clock()) < _rc_entry.lease[0] and _rc_entry.slots[_rc_entry.slot] == _rc_entry.version"
     " and _rc_now < _rc_entry.expires"
 )
@@ -51,10 +53,15 @@ _HIT = """\
 
 
 class Quick:
-    """The entries of one function, by the argument that alone was given, or by all arguments; with their types."""
+    """The entries of one function, by the argument that alone was given, or by all arguments; with their types.
 
-    def __init__(self, signature: inspect.Signature) -> None:
+    `expires`: whether they have a ttl; without one only entries that do not expire are found here.
+    """
+
+    def __init__(self, signature: inspect.Signature, *, expires: bool) -> None:
         self.names = _names(signature)
+        self._live = _LIVE_UNTIL if expires else _LIVE
+        self._expires = expires
         self._parameters = tuple(signature.parameters.values())
         self.one: dict[Any, tuple[NearEntry, Any]] = {}
         self._many: dict[tuple[Any, ...], tuple[NearEntry, Any]] = {}
@@ -66,7 +73,7 @@ class Quick:
     def remember(self, entry: NearEntry, args: tuple[Any, ...], kwargs: Mapping[str, Any], now: float) -> bool:
         """Has a call find its entry from now on, if its arguments are simple enough."""
         given = self._given(args, kwargs)
-        if given is None or not all(map(_is_simple, given)):
+        if given is None or not all(map(_is_simple, given)) or not (self._expires or entry.expires == NEVER):
             return False
         if all(each is ABSENT for each in given[1:]):
             table: dict[Any, Any] = self.one
@@ -117,10 +124,12 @@ class Quick:
         code: Code,
         clock: Callable[[], float],
         decoded: Callable[[Any], Any],
-        slow: Callable[..., Any],
+        slow: Callable[[tuple[Any, ...]], Any],
     ) -> Callable[..., Any] | None:
-        """The `__call__` of a function; `slow` takes its arguments in a tuple where nothing is found. None: it has too
-        many parameters, or variable ones."""
+        """What a call of the function does; `slow` takes its arguments in a tuple where nothing is found.
+
+        None: it has too many parameters, or variable ones.
+        """
         if self.names is None:
             return None
         conditions, space = _conditions(code)
@@ -128,7 +137,7 @@ class Quick:
         space |= {"_rc_type": type, "_rc_one": self.one.get, "_rc_many": self._many.get}
         if not (name.isidentifier() and not keyword.iskeyword(name)):
             name = "call"
-        exec(_source(name, self._parameters, conditions), space)
+        exec(_source(name, self._parameters, self._live, conditions), space)
         method: Callable[..., Any] = space[name]
         return method
 
@@ -158,10 +167,10 @@ def _conditions(code: Code) -> tuple[str, dict[str, Any]]:
     return "and _rc_unchanged()", {"_rc_unchanged": seal.unchanged}
 
 
-def _source(name: str, parameters: tuple[inspect.Parameter, ...], unchanged: str) -> str:
+def _source(name: str, parameters: tuple[inspect.Parameter, ...], live: str, unchanged: str) -> str:
     names = [each.name for each in parameters]
     first, rest = names[:1], names[1:]
-    one = _HIT.format(live=_LIVE, kinds=f"_rc_type({first[0]}) is _rc_kind" if first else "True", unchanged=unchanged)
+    one = _HIT.format(live=live, kinds=f"_rc_type({first[0]}) is _rc_kind" if first else "True", unchanged=unchanged)
     lines = [
         f"def {name}({_parameters(parameters)}):",
         "    try:",
@@ -174,22 +183,22 @@ def _source(name: str, parameters: tuple[inspect.Parameter, ...], unchanged: str
         lines += [
             "        else:",
             f"            _rc_found = _rc_many(({', '.join(names)}))",
-            _HIT.format(live=_LIVE, kinds=f"_rc_kind == ({kinds})", unchanged=unchanged).rstrip(),
+            _HIT.format(live=live, kinds=f"_rc_kind == ({kinds})", unchanged=unchanged).rstrip(),
         ]
     lines += [
         "    except Exception:",  # an argument without a hash, or something that the code reads is gone
         "        pass",
-        f"    return _rc_slow(_rc_self, ({''.join(f'{each}, ' for each in names)}))",
+        f"    return _rc_slow(({''.join(f'{each}, ' for each in names)}))",
     ]
     return "\n".join(lines)
 
 
 def _parameters(parameters: tuple[inspect.Parameter, ...]) -> str:
     """As they stand in a `def`; what has a default has `_rc_absent` for it."""
-    written = ["_rc_self"]
+    written: list[str] = []
     for kind, before in zip(_KINDS, ("", "/", "*"), strict=True):
         some = [each for each in parameters if each.kind is kind]
-        if before == "/" or (before and some):
+        if before and (written if before == "/" else some) and (before == "*" or parameters[0].kind is _KINDS[0]):
             written.append(before)
         written += [each.name if each.default is each.empty else f"{each.name}=_rc_absent" for each in some]
     return ", ".join(written)
