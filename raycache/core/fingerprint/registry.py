@@ -40,6 +40,7 @@ class Registry:
     def __init__(self) -> None:
         self._handlers: dict[type, tuple[Handler, bool]] = {object: (plain, False)}
         self._named: dict[str, tuple[Handler, bool]] = {}
+        self._resolved: dict[str, type] = {}  # what the names have turned out to be
         self._loaded: set[str] = set()
         self._found: dict[type, Handler] = {}
         self._lock = threading.RLock()
@@ -49,6 +50,7 @@ class Registry:
         with self._lock:
             if isinstance(kind, str):
                 self._named[kind] = (handler, content)
+                self._resolved.pop(kind, None)
             else:
                 self._handlers[kind] = (handler, content)
             self._found = {}
@@ -75,8 +77,9 @@ class Registry:
                 self._handlers |= given  # what users have registered for the library's types stays
         for name in list(self._named):
             kind = _resolve(name)
-            if kind is not None:
-                self._handlers[kind] = self._named.pop(name)
+            if kind is not None and self._resolved.get(name) is not kind:  # a module may be loaded anew
+                self._resolved[name] = kind
+                self._handlers[kind] = self._named[name]
 
     def _of_base(self, kind: type, base: type) -> Handler | None:
         if base in self._handlers:
