@@ -52,8 +52,6 @@ class Encoder:
             self.value(value)
         except Refused as refused:
             raise refused.error(name) from refused.__cause__
-        except RecursionError:
-            raise Refused(value, "is nested too deep for the stack that is left").error(name) from None
 
     def tag(self, tag: bytes) -> None:
         """Writes a handler's own tag, which tells its values from those of all others."""
