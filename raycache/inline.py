@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from raycache.core import futures
-from raycache.core.calls import Packed, getter_of
+from raycache.core.calls import Packed, getter_of, packed, unpacked
 from raycache.core.codec import Blob, Codec
 from raycache.core.directory import Directory
 from raycache.core.futures import Done, Pending, pending
@@ -25,7 +25,7 @@ from raycache.core.shard import Shard
 from raycache.core.shipping import LookedUp
 from raycache.core.steps import Local, Wait
 from raycache.core.versions import Versions
-from raycache.errors import CacheUnavailable
+from raycache.errors import CacheUnavailable, UncacheableValue
 from raycache.options import CacheOptions, default_loads
 
 NODE = "inline"
@@ -161,7 +161,11 @@ class InlineNetwork:
         self._getters.setdefault((spec.id, spec.definition), getter)
 
     def packed_arguments(self, value: Any, function: str) -> Packed:
-        return Packed(value)
+        """A copy, as a task on Ray gets one: the caller may change its own while the function runs."""
+        try:
+            return Packed(unpacked(packed(self._codec.encode(value))))
+        except UncacheableValue:  # it does not have to travel here
+            return Packed(value)
 
     ended = False
 

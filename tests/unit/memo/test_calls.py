@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy
 import pytest
 from gates import together
 from tally import Held, looks
@@ -73,8 +75,6 @@ def test_none_is_a_result_like_others(memo, where, tally):
 
 @pytest.mark.parametrize("kind", ["list", "array", "large array"])
 def test_a_result_that_its_caller_changes_is_the_same_for_the_next(memo, where, kind):
-    numpy = pytest.importorskip("numpy")
-
     @memo(where=where)
     def f(size):
         return [0] * size if kind == "list" else numpy.zeros(size)
@@ -405,3 +405,23 @@ def test_not_found_is_told_as_such(memo, where):
     with pytest.raises(NotFound, match="no 1"):
         f(1)
     assert f.peek(1) is None
+
+
+def test_a_task_is_given_the_arguments_as_they_were_when_it_was_called(memo, gate):
+    """Its caller may change them meanwhile; the result is kept for what they were."""
+    door = gate()
+
+    @memo(where="task", version="1")
+    def total(numbers):
+        door.passing()
+        return sum(numbers)
+
+    numbers = [1, 2]
+    with ThreadPoolExecutor(1) as pool:
+        called = pool.submit(total, numbers)
+        door.await_arrival()
+        numbers.append(100)
+        door.open()
+
+        assert called.result(30) == 3
+    assert total.peek([1, 2]) == 3
