@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy
+import pandas
 import pytest
 from gates import together
 
@@ -109,7 +111,6 @@ def test_another_number_or_kind_of_results_is_an_error_and_nothing_is_kept(memo,
 
 
 def test_results_may_be_any_iterable_in_order(memo, where):
-    numpy = pytest.importorskip("numpy")
     rows = memo(lambda items: numpy.array([[item, item] for item in items]), batch="items", where=where, name="rows")
     lazy = memo(lambda items: (item + 1 for item in items), batch="items", where=where, name="lazy")
 
@@ -118,8 +119,6 @@ def test_results_may_be_any_iterable_in_order(memo, where):
 
 
 def test_a_frame_is_refused_as_it_iterates_over_its_columns(memo, where):
-    pandas = pytest.importorskip("pandas")
-
     def frame(items):
         return pandas.DataFrame({"a": items, "b": items})
 

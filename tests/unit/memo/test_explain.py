@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 
+import numpy
 import pytest
 from tally import Held
 
@@ -153,7 +154,6 @@ def test_arguments_that_look_the_same_say_that_their_contents_differ(f):
 
 
 def test_arrays_are_named_by_their_shape(f):
-    numpy = pytest.importorskip("numpy")
     f(numpy.zeros(3))
 
     assert "argument `x`: array float64, shape (3,) -> array float64, shape (4,)" in reasons(f, numpy.zeros(4))

@@ -7,6 +7,8 @@ import gc
 import itertools
 import weakref
 
+import numpy
+import pandas
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -116,8 +118,6 @@ def test_every_kind_of_parameter_is_found_again(memo, where, function, calls):
 
 @pytest.mark.parametrize("kind", ["array", "frame", "list"])
 def test_arguments_that_cannot_be_compared_are_told_apart_too(memo, where, kind):
-    numpy = pytest.importorskip("numpy")
-    pandas = pytest.importorskip("pandas")
     make = {"array": numpy.array, "frame": lambda items: pandas.DataFrame({"a": items}), "list": list}[kind]
 
     @memo(where=where)
