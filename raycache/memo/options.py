@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from raycache.cache import Cache
 from raycache.errors import InvalidOption
 from raycache.options import GroupOptions, parse_seconds, parse_size
 
@@ -92,7 +93,5 @@ def _check(options: MemoOptions) -> None:
         raise InvalidOption(f"task_options={options.task_options!r:.100}: a dict, as task_options={{'num_cpus': 1}}")
     if options.name is not None and (not isinstance(options.name, str) or not options.name):
         raise InvalidOption(f"name={options.name!r:.100}: text, and not empty")
-    from raycache.cache import Cache
-
     if options.cache is not None and not isinstance(options.cache, (str, Cache)):
         raise InvalidOption(f"cache={options.cache!r:.100}: a raycache.Cache, or the name of one")
