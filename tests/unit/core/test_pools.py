@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hand_loader import loaded
 from shard_bench import full
-from test_store import NoRoom
+from stored import NoRoom, entry
 
 from raycache.core import record
 from raycache.core.directory import Directory
@@ -19,10 +19,6 @@ from raycache.options import CacheOptions, GroupOptions
 
 def key(group: int, name: str) -> bytes:
     return group_prefix(group) + name.encode()
-
-
-def entry(size: int, expires: float = record.NEVER) -> Entry:
-    return Entry(record.pack(record.Header(expires, 0.0, 0.0, 0), bytes(size)))
 
 
 @pytest.fixture
@@ -43,7 +39,7 @@ def usage(store, group):
 
 
 def test_bytes_of_a_pool_are_those_of_its_groups_together(store):
-    puts = {key(1, "a"): entry(100), key(2, "a"): entry(200), key(2, "b"): entry(50)}
+    puts = {key(1, "a"): entry(bytes(100)), key(2, "a"): entry(bytes(200)), key(2, "b"): entry(bytes(50))}
     store.put(puts)
     sizes = [entry_bytes(name, each.record) for name, each in puts.items()]
 
@@ -53,9 +49,9 @@ def test_bytes_of_a_pool_are_those_of_its_groups_together(store):
 
 def test_the_least_recent_of_all_groups_goes_and_is_counted_where_it_was(store):
     for group, name in [(1, "a"), (2, "a"), (1, "b")]:
-        store.put({key(group, name): entry(250)})
+        store.put({key(group, name): entry(bytes(250))})
     store.get(key(1, "a"), 0.0)
-    store.put({key(1, "c"): entry(250)})
+    store.put({key(1, "c"): entry(bytes(250))})
 
     assert list(store) == [key(1, "b"), key(1, "a"), key(1, "c")]
     assert [usage(store, group)[2] for group in (1, 2)] == [0, 1]
@@ -63,14 +59,14 @@ def test_the_least_recent_of_all_groups_goes_and_is_counted_where_it_was(store):
 
 
 def test_what_has_expired_is_counted_where_it_was(store):
-    store.put({key(1, "a"): entry(1, 5.0), key(2, "a"): entry(1, 5.0), key(2, "b"): entry(1, 6.0)})
+    store.put({key(1, "a"): entry(bytes(1), 5.0), key(2, "a"): entry(bytes(1), 5.0), key(2, "b"): entry(bytes(1), 6.0)})
     store.expire(6.0)
 
     assert [usage(store, 1), usage(store, 2)] == [(0, 0, 0, 1), (0, 0, 0, 2)]
 
 
 def test_clearing_a_group_leaves_the_others(store):
-    store.put({key(1, "a"): entry(10), key(2, "a"): entry(10), key(1, "b"): entry(10)})
+    store.put({key(1, "a"): entry(bytes(10)), key(2, "a"): entry(bytes(10)), key(1, "b"): entry(bytes(10))})
 
     assert (store.clear(group_prefix(1)), list(store)) == (2, [key(2, "a")])
     assert store.bytes == usage(store, 2)[1]
@@ -79,24 +75,24 @@ def test_clearing_a_group_leaves_the_others(store):
 
 def test_a_smaller_capacity_evicts_and_a_larger_one_keeps(store):
     for name in "abc":
-        store.put({key(1, name): entry(250)})
+        store.put({key(1, name): entry(bytes(250))})
     store.resize(600)
 
     assert (list(store), store.bytes <= 600) == ([key(1, "b"), key(1, "c")], True)
     store.resize(2000)
     for name in "defghi":
-        store.put({key(2, name): entry(250)})
+        store.put({key(2, name): entry(bytes(250))})
     assert (len(store), store.bytes <= 2000) == (7, True)
 
 
 def test_what_is_taken_out_is_given_in_the_order_of_its_use(store):
     for group, name in [(1, "a"), (2, "a"), (1, "b"), (1, "c")]:
-        store.put({key(group, name): entry(10)})
+        store.put({key(group, name): entry(bytes(10))})
     store.get(key(1, "a"), 0.0)
     taken = store.take(group_prefix(1))
 
     assert [*taken] == [key(1, "b"), key(1, "c"), key(1, "a")]
-    assert (taken[key(1, "a")], list(store)) == (entry(10), [key(2, "a")])
+    assert (taken[key(1, "a")], list(store)) == (entry(bytes(10)), [key(2, "a")])
     assert usage(store, 1)[:2] == (0, 0)
 
 
@@ -109,8 +105,8 @@ def test_a_value_that_lies_elsewhere_is_taken_along(store):
 
 def test_where_memory_has_no_room_the_books_of_all_groups_are_right(pages):
     store = Store(10_000, NoRoom(pages, 100))
-    store.put({key(1, "a"): entry(10), key(2, "a"): entry(10)})
-    unstored = store.put({key(2, "a"): entry(500)})
+    store.put({key(1, "a"): entry(bytes(10)), key(2, "a"): entry(bytes(10))})
+    unstored = store.put({key(2, "a"): entry(bytes(500))})
 
     assert unstored == [key(2, "a")]
     assert (store.bytes, len(store)) == (sum(each.bytes for each in store.usage.values()), len(pages.scan(b"")))

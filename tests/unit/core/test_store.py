@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from stored import NoRoom, entry
 
 from raycache.core import record
 from raycache.core.keys import encode
 from raycache.core.messages import group_prefix
-from raycache.core.pages import Pages, PagesFull
+from raycache.core.pages import Pages
 from raycache.core.store import Entry, Store, entry_bytes
 
 GROUP = 7
@@ -16,11 +17,6 @@ OVERHEAD = len(group_prefix(GROUP)) + 1 + record.HEADER_BYTES  # of every entry:
 
 def key(name: str) -> bytes:
     return group_prefix(GROUP) + encode(name)
-
-
-def entry(data: bytes | str = b"", expires: float = record.NEVER) -> Entry:
-    data = data.encode() if isinstance(data, str) else data
-    return Entry(record.pack(record.Header(expires, 0.0, 0.0, 0), data))
 
 
 def large(size: int, value: object = None) -> Entry:
@@ -160,21 +156,6 @@ def test_an_entry_of_exactly_the_capacity_fits(store):
 
     assert (store.fits(key("a"), exact), store.fits(key("a"), more)) == (True, False)
     assert (store.put({key("a"): exact}), store.bytes, list(store)) == ([], 1000, [key("a")])
-
-
-class NoRoom:
-    """Pages without room for records of more than so many bytes."""
-
-    def __init__(self, pages: Pages, room: int) -> None:
-        self._pages, self.room = pages, room
-
-    def __getattr__(self, name):
-        return getattr(self._pages, name)
-
-    def write(self, puts, deletes=()):
-        if sum(map(len, puts.values())) > self.room:
-            raise PagesFull("no room")
-        self._pages.write(puts, deletes)
 
 
 def test_where_memory_has_no_room_the_entry_is_named_and_the_old_value_is_gone(pages):
