@@ -10,7 +10,7 @@ import re
 import threading
 import time
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from raycache import errors
@@ -21,13 +21,16 @@ from raycache.core.getters import identify
 from raycache.core.members import Members
 from raycache.core.memory import usual_capacity
 from raycache.core.messages import (
+    Drain,
     Failed,
     GetGroups,
     GetOptions,
     GroupSpec,
     Refused,
     Register,
+    Scale,
     ShardInfo,
+    Weigh,
 )
 from raycache.core.shipping import LookedUp
 from raycache.core.stats import Stats
@@ -36,7 +39,17 @@ from raycache.errors import CacheUnavailable, InvalidOption, UnknownGroup
 from raycache.glance import Glance
 from raycache.group import Group
 from raycache.inline import InlineNetwork
-from raycache.options import CacheOptions, Duration, GroupOptions, Size, group_options, parse_size
+from raycache.options import (
+    LEASE_S,
+    CacheOptions,
+    Duration,
+    GroupOptions,
+    Placement,
+    Size,
+    group_options,
+    parse_seconds,
+    parse_size,
+)
 from raycache.panel import Panel
 from raycache.report import MEMO_PREFIX, Report, cache_panel
 
@@ -47,6 +60,8 @@ MEMO_POOL = "memo"
 REPORT_S = 1.0
 #: How long the directory may take to answer, its restart included.
 DIRECTORY_S = 10.0
+#: How often it is looked whether shards have left, and the largest weight that one can have.
+WATCH_S, MOST_WEIGHT = 0.2, 100
 
 
 class Backend(Network, Protocol):
@@ -78,8 +93,11 @@ class Backend(Network, Protocol):
         """The directory has given the spec an id."""
         ...
 
-    def ensure(self) -> None:
-        """Has this node's shards started where they are missing, and waits until they serve."""
+    def ensure(self, *, everywhere: bool = False, timeout_s: float = ...) -> bool:
+        """Has this node's shards, or those of all nodes, started where they are missing, and waits until they serve.
+
+        Whether this node is to have any.
+        """
         ...
 
     def close(self) -> None:
@@ -98,6 +116,8 @@ def connect(
     capacity: Size | None = None,
     shards_per_node: int | None = None,
     max_loads: int | None = None,
+    lease: Duration | None = None,
+    placement: Placement | None = None,
     clock: Callable[[], float] | None = None,
 ) -> Cache:
     """Joins the cache of this name in the Ray cluster, or makes it.
@@ -110,9 +130,14 @@ def connect(
         capacity: bytes per shard, all groups together, like "2 GiB"; by default 1/8 of the node's shared memory.
         shards_per_node: how many shards a node has; 1 by default.
         max_loads: loader tasks that a shard has running at once; by default two per core of its node, 4 to 64.
+        lease: how long a shard serves after it was last in touch with the directory, 3 seconds by default; so long a
+            removal may have to wait for a shard that hangs. Renewed three times as often.
+        placement: the nodes whose shards keep entries: "all", "workers" (all but the head), or labels of nodes, like
+            {"cache": "yes"}. The head always has a shard, one that keeps nothing if need be, so that processes there
+            have near caches; on other nodes that are not among them processes ask the shards for everything.
         clock: of an inline cache alone: what tells it the seconds, for tests of expiry.
 
-    The last four count for whoever makes the cache; who joins it later takes it as it is.
+    The last six count for whoever makes the cache; who joins it later takes it as it is.
 
     Raises:
         CacheUnavailable: no Ray at the address, or the cache does not come up.
@@ -127,6 +152,8 @@ def connect(
             capacity_bytes=usual_capacity() if capacity is None else parse_size(capacity, "capacity"),
             shards_per_node=1 if shards_per_node is None else shards_per_node,
             max_loads=max_loads,
+            lease_s=LEASE_S if lease is None else parse_seconds(lease, "lease"),
+            placement="all" if placement is None else placement,
         )
 
     if address == "inline":
@@ -401,6 +428,78 @@ class Cache:
         shards: list[ShardInfo] = self._drive(self._client.describe())
         return shards
 
+    # ------------------------------------------------------------------------------------------- members
+
+    def spread(self, timeout: Duration = 60) -> list[ShardInfo]:
+        """Has shards started on all nodes that should have them, not only where processes connect; all shards then.
+
+        Also on nodes that were drained. Raises CacheUnavailable, with their names, for shards that do not come up.
+        """
+        self._check_open()
+        self.network.ensure(everywhere=True, timeout_s=parse_seconds(timeout, "timeout"))
+        return self.shards()
+
+    def drain(self, node: str, *, timeout: Duration = 60) -> list[str]:
+        """Has the shards of a node hand over their entries, and leave; their ids. The node gets no others.
+
+        Args:
+            node: Ray's id of it or how that begins, its address, or the id of a single shard.
+            timeout: then they leave with what they still have.
+
+        Raises:
+            InvalidOption: no shard is there.
+            CacheUnavailable: they have not left in time.
+        """
+        seconds = parse_seconds(timeout, "timeout")
+        shards = self._shards_of(node)
+        ids = tuple(shard.id for shard in shards)
+        barred = tuple({shard.node for shard in shards if node != shard.id})
+        self._ask(Drain(ids, barred, seconds))
+        deadline = time.monotonic() + seconds + DIRECTORY_S
+        while left := [id for id in ids if id in self._members.ring.members]:
+            if time.monotonic() > deadline:
+                raise CacheUnavailable(f"{', '.join(left)} did not leave within {seconds + DIRECTORY_S:g} s")
+            self._wake.wait(WATCH_S)
+            self._check_open()
+            self._drive(self._members.refresh())
+        return list(ids)
+
+    def scale(self, shards_per_node: int | None = None, *, weights: Mapping[str, float] | None = None) -> None:
+        """Another number of shards on every node, or other shares of the keys: what moves is handed over.
+
+        Args:
+            shards_per_node: how many shards a node has from now on, 1 or more.
+            weights: by node or shard as in `drain`: 1 is the usual share, 2 twice as much, 0 none.
+        """
+        if shards_per_node is not None:
+            if isinstance(shards_per_node, bool) or not isinstance(shards_per_node, int) or shards_per_node < 1:
+                raise InvalidOption(
+                    f"shards_per_node={shards_per_node!r}: a node has a whole number of shards, 1 or more"
+                )
+            self._ask(Scale(shards_per_node))
+            self.network.ensure(everywhere=True)
+        if weights:
+            for node, weight in weights.items():
+                if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight <= MOST_WEIGHT:
+                    raise InvalidOption(
+                        f"weights: {weight!r} for {node!r}; a weight is a number from 0 to {MOST_WEIGHT}"
+                    )
+            self._ask(Weigh({shard.id: float(w) for node, w in weights.items() for shard in self._shards_of(node)}))
+        self._drive(self._members.refresh())
+
+    def _shards_of(self, node: str) -> list[ShardInfo]:
+        """The shards of a node, or the one of that name."""
+        shards = self.shards()
+        found = [
+            shard for shard in shards if node in (shard.id, shard.address) or (node and shard.node.startswith(node))
+        ]
+        if not found:
+            known = ", ".join(f"{shard.id} on {shard.address}" for shard in shards) or "there are none"
+            raise InvalidOption(f"no shard is on the node {node!r}, nor has that name; shards: {known}")
+        return found
+
+    # ----------------------------------------------------------------------------------------- directory
+
     def _ask(self, message: Any) -> Any:
         """The directory's answer. While its process is restarted it is asked again, for a while."""
         self._check_open()
@@ -462,21 +561,30 @@ class Cache:
 
     def _report(self) -> None:
         """Tells the shards every second what this process did; sees to it that its node has a shard."""
+        again = 0.0
         while not self.closed:
             self._wake.wait(REPORT_S)
             self._wake.clear()
             self._report_all()
-            if not self._clock() < self._members.local.lease[0] and not self.closed:
-                with contextlib.suppress(Exception):  # tried again in a second
-                    self._see_to_a_shard()
+            with contextlib.suppress(Exception):  # tried again in a second
+                self._drive(self._members.probe())
+            if not self._clock() < self._members.local.lease[0] and not self.closed and self._clock() >= again:
+                hosted = True
+                with contextlib.suppress(Exception):
+                    hosted = self._see_to_a_shard()
+                again = self._clock() + (0.0 if hosted else DIRECTORY_S)
 
-    def _see_to_a_shard(self) -> None:
-        """This node has no shard that serves: it is being restarted, or is to be started, or the cache is no more."""
+    def _see_to_a_shard(self) -> bool:
+        """This node has no shard that serves: it is being restarted, or is to be started, or the cache is no more.
+
+        Whether it is to have one.
+        """
         if self.network.ended:
             self._let_go(f"the cache {self.name!r} was destroyed; connect again to make a new one")
-        else:
-            self.network.ensure()
-            self._drive(self._members.refresh())
+            return False
+        hosted = self.network.ensure()
+        self._drive(self._members.refresh())
+        return hosted
 
     def _report_all(self) -> None:
         for group in list(self._groups.values()):

@@ -222,7 +222,7 @@ class Group:
         blobs = {self.reader.full(key): (self._codec.encode(value), ttl_s) for key, value in items.items()}
         capacity = self._spec.options.capacity_bytes
         for key, (full, (blob, _)) in zip(items, blobs.items(), strict=True):
-            size = blob.size + entry_bytes(full, bytes(record.HEADER_BYTES))
+            size = blob.size + entry_bytes(full, bytes(record.OVERHEAD_BYTES))
             if size > capacity:
                 raise ValueTooLarge(
                     f"the value for {key!r:.100} takes {size:,} bytes, and the whole group {self.name!r} has "

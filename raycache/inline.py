@@ -5,6 +5,8 @@ For unit tests, and for programs that want one code path with and without a clus
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 import secrets
 import threading
@@ -19,11 +21,11 @@ from raycache.core.directory import Directory
 from raycache.core.futures import Done, Pending, pending
 from raycache.core.getters import run
 from raycache.core.memory import MAP_FACTOR, Folder, warn_if_slow
-from raycache.core.messages import Call, Failed, GroupSpec, Join, Learn, Outcome, Place, ShardInfo, View
+from raycache.core.messages import Call, Failed, GroupSpec, Outcome, ShardInfo, View
 from raycache.core.pages import Pages, PagesFull
 from raycache.core.shard import Shard
 from raycache.core.shipping import LookedUp
-from raycache.core.steps import Local, Wait
+from raycache.core.steps import Local, LocalPages, Wait
 from raycache.core.versions import Versions
 from raycache.errors import CacheUnavailable, UncacheableValue
 from raycache.options import CacheOptions, default_loads
@@ -99,15 +101,20 @@ class InlineNetwork:
         self._codec, self._clock = codec, clock
         self._lock = threading.RLock()
         self._process = os.getpid()
-        self._directory = Directory(options)
+        # Here nothing can get lost between directory and shards: leases hold for ever.
+        options = replace(options, lease_s=math.inf)
+        self._directory = Directory(options, clock=clock, tickets=itertools.count(1).__next__)
         self._shards: dict[str, Shard] = {}
         self._memory: dict[str, tuple[Folder, Pages, Versions]] = {}
         token = secrets.token_hex(4)
         for number in range(options.shards_per_node):
             self._start(f"inline.{number}", f"{name}-{token}-{number}", options)
         warn_if_slow([folder.path for folder, _, _ in self._memory.values()])
+        while not all(shard.life.leased for shard in self._shards.values()):
+            for shard in self._shards.values():
+                shard.granted(hello := shard.hello(), self._directory.handle(hello))
         for shard in self._shards.values():
-            shard.handle(Learn(self._directory.view.ring))
+            self._empty_handover(shard)
 
     def _start(self, id: str, folder_name: str, options: CacheOptions) -> None:
         folder = Folder(folder_name, options.capacity_bytes, os.getpid())
@@ -136,11 +143,17 @@ class InlineNetwork:
             loader=loader,
             clock=self._clock,
             max_loads=options.max_loads or default_loads(),
+            lease_s=options.lease_s,
         )
         loader.tick = shard.tick
-        view = self._directory.handle(Join(id, Place(NODE, info.folder), info.weight))
-        shard.begin(view.ring)
         self._shards[id] = shard
+
+    def _empty_handover(self, shard: Shard) -> None:
+        """They were all there before the first entry."""
+        while shard.handing:
+            if (sending := shard.batch()) is not None:
+                target, message = sending
+                shard.handed(target, message, self._shards[target].handle(message))
 
     def locked(self, call: Callable[[], None]) -> None:
         with self._lock:
@@ -169,8 +182,9 @@ class InlineNetwork:
 
     ended = False
 
-    def ensure(self) -> None:
+    def ensure(self, *, everywhere: bool = False, timeout_s: float = 0.0) -> bool:
         """They were started with the cache."""
+        return True
 
     def close(self) -> None:
         """The cache ends with its only process: the shards, and what they had."""
@@ -209,7 +223,8 @@ class InlineNetwork:
         if not self._memory:
             return Local()
         versions = next(iter(self._memory.values()))[2]
-        return Local(versions.lease, versions.slots, {id: pages for id, (_, pages, _) in self._memory.items()})
+        pages = {id: LocalPages(pages, own.lease) for id, (_, pages, own) in self._memory.items()}
+        return Local(versions.lease, versions.slots, pages)
 
     # ------------------------------------------------------------------------------------------- waiting
 

@@ -25,6 +25,10 @@ _SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 *
 
 Size = int | str
 Duration = float | int | str | timedelta
+Placement = str | dict[str, str]
+
+#: How long a shard may serve after it was last in touch with the directory; it renews that three times as often.
+LEASE_S, LEAST_LEASE_S = 3.0, 0.5
 
 
 _NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*")
@@ -102,8 +106,19 @@ class CacheOptions:
     capacity_bytes: int  # per shard, all groups together
     shards_per_node: int = 1
     max_loads: int | None = None  # loader tasks at once per shard; None: see default_loads()
+    lease_s: float = LEASE_S  # inf: of an inline cache, whose directory and shards cannot lose each other
+    placement: Placement = "all"  # which nodes keep entries: "all", "workers", or the labels that they have
 
     def __post_init__(self) -> None:
+        if not self.lease_s >= LEAST_LEASE_S:
+            raise InvalidOption(
+                f"lease={self.lease_s}: a lease of less than {LEAST_LEASE_S:g} s would run out by itself"
+            )
+        if self.placement not in ("all", "workers") and not _labels(self.placement):
+            raise InvalidOption(
+                f"placement={self.placement!r:.100}: a cache lives on 'all' nodes, 'workers' (all but the head), or "
+                f"nodes with some labels, like {{'cache': 'yes'}}"
+            )
         _checked(self.shards_per_node, int, "shards_per_node", "how many shards a node has is a whole number")
         if self.max_loads is not None:
             _checked(self.max_loads, int, "max_loads", "how many loads run at once is a whole number")
@@ -111,6 +126,13 @@ class CacheOptions:
             raise InvalidOption(f"shards_per_node={self.shards_per_node}: at least one shard per node is needed")
         if self.max_loads is not None and self.max_loads < 1:
             raise InvalidOption(f"max_loads={self.max_loads}: at least one load must be able to run")
+
+
+def _labels(placement: Any) -> bool:
+    """Whether it is a selector of labels."""
+    if not isinstance(placement, dict) or not placement:
+        return False
+    return all(isinstance(text, str) for pair in placement.items() for text in pair)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

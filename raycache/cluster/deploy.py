@@ -10,13 +10,15 @@ import ray
 import ray.exceptions
 
 from raycache._version import __version__
-from raycache.cluster.directory import NAMESPACE, PATIENCE_S, DirectoryActor, directory_name
+from raycache.cluster import nodes
+from raycache.cluster.directory import PATIENCE_S, DirectoryActor
+from raycache.cluster.peers import NAMESPACE, directory_name, shard_name
 from raycache.core.memory import folders, sweep
 from raycache.errors import CacheUnavailable, VersionMismatch
 from raycache.options import CacheOptions
 
-#: How long connecting waits for the directory to be there.
-UP_S = 60.0
+#: How long connecting waits for the directory to be there, and for shards to serve; and how often it looks.
+UP_S, READY_S = 60.0, 0.02
 
 
 def find_directory(cache: str) -> Any | None:
@@ -73,9 +75,28 @@ def _make_directory(cache: str, options: CacheOptions, maker: str) -> Any:
             num_cpus=0,
             max_restarts=-1,
             get_if_exists=True,
+            scheduling_strategy=nodes.preferably_on_the_head(),
         )
         .remote(cache, options, maker)
     )
+
+
+def wait_until_ready(cache: str, ids: list[str], deadline: float) -> None:
+    """Waits until these shards serve; raises TimeoutError with the names of those that do not."""
+    waiting = list(ids)
+    while waiting:
+        waiting = [id for id in waiting if not _ready(cache, id)]
+        if waiting and time.monotonic() > deadline:
+            raise TimeoutError(f"no lease yet for {', '.join(waiting)}")
+        if waiting:
+            time.sleep(READY_S)
+
+
+def _ready(cache: str, id: str) -> bool:
+    try:
+        return bool(ray.get(ray.get_actor(shard_name(cache, id), NAMESPACE).ready.remote(), timeout=PATIENCE_S))
+    except (ray.exceptions.ActorUnavailableError, ray.exceptions.GetTimeoutError, ValueError):
+        return False
 
 
 def destroy(cache: str) -> None:

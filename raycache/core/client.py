@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from raycache.core.codec import Blob
 from raycache.core.fetch import Calls, Claimed, Fetch, Result
-from raycache.core.members import PATIENCE_S, Members
+from raycache.core.members import ANSWER_S, ANSWER_S_PER_KEY, PATIENCE_S, Members
 from raycache.core.messages import (
     Ack,
     Answers,
@@ -20,12 +21,14 @@ from raycache.core.messages import (
     Explain,
     Explained,
     Failed,
+    Fence,
+    Fenced,
     Filled,
     Get,
     GetView,
     GroupSpec,
     Keys,
-    Moved,
+    NoLease,
     NoSuchGroup,
     Renew,
     Report,
@@ -39,8 +42,14 @@ from raycache.core.stats import Stats
 from raycache.core.steps import Steps, Wait
 from raycache.errors import CacheUnavailable
 
-#: How long an invalidation goes on to try to reach every shard.
-INVALIDATE_S = 10.0
+#: How long an invalidation goes on to try to reach every shard, or to see its life ended.
+INVALIDATE_S = 15.0
+#: How long a shard may be silent before its life is to end: one that is restarted meanwhile keeps what it has.
+SILENCE_S = 3.0
+#: How long a shard may take to go through all that it has.
+CLEAR_S = 8.0
+#: Pause before a round is repeated.
+PAUSE_S = 0.05
 
 
 class Client:
@@ -104,23 +113,25 @@ class Client:
 
     def remove(self, spec: GroupSpec, keys: Sequence[bytes]) -> Steps[int]:
         """Removes keys everywhere; how many entries there were."""
-        names = tuple(keys)
+        names, operation = tuple(keys), _operation()
 
         def first(ring: Ring) -> dict[str, list[Any]]:
-            return {shard: [Delete(spec.id, names, ring)] for shard in ring.members}
+            return {shard: [Delete(spec.id, names, ring, operation=operation)] for shard in ring.members}
 
-        return (yield from self._rounds(spec, first, names))
+        return (yield from self._rounds(spec, first, names, operation))
 
     def clear(self, spec: GroupSpec) -> Steps[int]:
         """Removes every key of the group everywhere; how many entries there were."""
+        operation = _operation()
 
         def first(ring: Ring) -> dict[str, list[Any]]:
-            return {shard: [Delete(spec.id, None, ring)] for shard in ring.members}
+            return {shard: [Delete(spec.id, None, ring, operation=operation)] for shard in ring.members}
 
-        return (yield from self._rounds(spec, first, None))
+        return (yield from self._rounds(spec, first, None, operation))
 
     def set(self, spec: GroupSpec, items: Mapping[bytes, tuple[Blob, float | None]]) -> Steps[int]:
         """Replaces values at their owners and removes all other copies; how many were stored."""
+        operation = _operation()
 
         def first(ring: Ring) -> dict[str, list[Any]]:
             messages: dict[str, list[Any]] = {shard: [] for shard in ring.members}
@@ -130,12 +141,12 @@ class Client:
                 for shard in ring.members:
                     if shard == owner:
                         values = tuple((key, *items[key]) for key in keys)
-                        messages[shard].append(Set(spec.id, values, ring))
+                        messages[shard].append(Set(spec.id, values, ring, operation))
                     else:
                         messages[shard].append(Delete(spec.id, tuple(keys), ring, removal=False))
             return messages
 
-        return (yield from self._rounds(spec, first, tuple(items), counted=Set))
+        return (yield from self._rounds(spec, first, tuple(items), operation, counted=Set))
 
     def replace(self, spec: GroupSpec) -> Steps[int]:
         """Puts a group's new definition in the place of its old one in every shard, and ends what anybody has of it."""
@@ -164,67 +175,108 @@ class Client:
 
         yield from self._rounds(spec, first, tuple(keys))
 
+    def finish(self, spec: GroupSpec, keys: tuple[bytes, ...] | None, stored: bool) -> Steps[None]:
+        """Ends what another client has begun: removes the keys, or, where their owners have new values, all else."""
+        if keys is not None and stored:
+            yield from self.refreshed(spec, keys)
+        elif keys is not None:
+            yield from self.remove(spec, keys)
+        else:
+            yield from self.clear(spec)
+
     def _rounds(
         self,
         spec: GroupSpec,
         first: Callable[[Ring], dict[str, list[Any]]],
         bumped: tuple[bytes, ...] | None,
+        operation: int = 0,
         counted: type = Delete,
     ) -> Steps[int]:
         """Two rounds to all members: entries go (or are replaced) everywhere, and only then near entries end.
 
         With one round somebody could see a new version slot and then read an old value from a shard that has not been
-        told yet. A ring that moved on meanwhile, or a shard that does not answer, makes the round be done again.
+        told yet. A member that stays silent is fenced, and then all is done again, in the ring without it: as also
+        when a shard knows of a newer ring, or has no lease.
         """
         self.members.check_open()
-        until = self._clock() + INVALIDATE_S
-        done = 0
+        until, done = self._clock() + INVALIDATE_S, 0
         while True:
-            ring = self.members.ring
+            ring = yield from self._ring(until)
             answered, acks = yield from self._round(spec, ring, first(ring), until)
             done += sum(ack.done for message, ack in acks if isinstance(message, counted))
             if answered:
                 break
-        while True:
-            messages: dict[str, list[Any]] = {shard: [Bump(bumped, ring.epoch)] for shard in self.members.ring.members}
-            answered, _ = yield from self._round(spec, self.members.ring, messages, until)
-            if answered:
-                return done
+            self._in_time(until, {"the ring": "changes faster than it can be followed"})
+            yield Wait([], PAUSE_S)
+            yield from self.members.refresh(ANSWER_S)
+        # Whoever has joined meanwhile has no near entries, and who left has no lease.
+        yield from self._round(spec, ring, {shard: [Bump(bumped, operation)] for shard in ring.members}, until)
+        return done
+
+    def _ring(self, until: float) -> Steps[Ring]:
+        """The ring, which must have members: that nobody was there to be asked proves nothing."""
+        while not self.members.ring.members:
+            yield from self.members.refresh(ANSWER_S)
+            if not self.members.ring.members:
+                self._in_time(until, {"the ring": "has no shards"})
+                yield Wait([], PAUSE_S)
+        return self.members.ring
 
     def _round(
         self, spec: GroupSpec, ring: Ring, messages: dict[str, list[Any]], until: float
     ) -> Steps[tuple[bool, list[tuple[Any, Ack]]]]:
-        """Sends messages to members: whether all did as they were told in this ring, and what they acknowledged."""
-        sent = [(shard, each, self._network.ask(shard, each)) for shard, some in messages.items() for each in some]
-        patience_s = max(min(until - self._clock(), PATIENCE_S), 0.0)
-        answers = yield Wait([future for _, _, future in sent], patience_s)
-        acks, silent, again = [], dict[str, str](), not messages
-        for (shard, message, _), answer in zip(sent, answers, strict=True):
-            if isinstance(answer, (Ack, Answers)):
-                again |= answer.epoch > ring.epoch
-                if isinstance(answer, Ack):
-                    acks.append((message, answer))
-            elif isinstance(answer, NoSuchGroup):
-                yield from self.members.define(spec, shard, answer)
-                again = True
-            elif isinstance(answer, Moved):
-                again = True
-            else:
-                silent[shard] = "no answer" if answer is None else answer.reason
-        if not silent and not again:
-            return True, acks
-        asked = Suspect(tuple(silent)) if silent else GetView()
-        (view,) = yield Wait([self._network.ask_directory(asked)], PATIENCE_S)
-        self.members.see(view)
-        if self._clock() >= until:
-            who = "; ".join(f"{shard}: {why}" for shard, why in sorted(silent.items())) or "the ring has no shards"
+        """Sends messages to members, for as long as they are silent and alive: whether all did as they were told, in
+        this ring, and what they acknowledged."""
+        began = self._clock()
+        todo = [(shard, each) for shard, some in messages.items() for each in some]
+        acks, again = list[tuple[Any, Ack]](), False
+        while todo:
+            patience_s = max(map(_patience_s, (message for _, message in todo)))
+            answers = yield Wait([self._network.ask(shard, each) for shard, each in todo], patience_s)
+            silent = dict[str, str]()
+            for (shard, message), answer in zip(todo, answers, strict=True):
+                if isinstance(answer, (Ack, Answers)):
+                    again |= answer.epoch > ring.epoch
+                    if isinstance(answer, Ack):
+                        acks.append((message, answer))
+                elif isinstance(answer, NoSuchGroup):
+                    yield from self.members.define(spec, shard, answer)
+                    again = True
+                elif answer is None or isinstance(answer, Failed):
+                    silent[shard] = "no answer" if answer is None else answer.reason
+                else:  # moved, or without a lease
+                    again = True
+                    silent |= {shard: "no lease"} if isinstance(answer, NoLease) and self._clock() >= until else {}
+            self._in_time(until, silent)
+            todo = [(shard, each) for shard, each in todo if shard in silent]
+            if silent and self._clock() - began >= SILENCE_S:
+                for shard in silent:
+                    yield from self._fence(shard, ring.lives.get(shard, 0), until, silent)
+                return False, acks
+            if silent:
+                yield Wait([], PAUSE_S)
+        return not again, acks
+
+    def _in_time(self, until: float, missing: Mapping[str, str]) -> None:
+        """Raises when the time is over, with the names of those that were not reached."""
+        if missing and self._clock() >= until:
+            who = "; ".join(f"{shard}: {why}" for shard, why in sorted(missing.items()))
             raise CacheUnavailable(
-                f"not done everywhere within {INVALIDATE_S:g} s ({who}). What other shards had is gone; repeat it when "
-                f"`raycache status` shows them again"
+                f"not done everywhere within {INVALIDATE_S:g} s ({who}). What other shards had is gone, and these will "
+                f"be told; to be sure, repeat it when `raycache status` shows them again"
             )
-        if self.members.ring.epoch == ring.epoch:
-            yield Wait([], 0.05)
-        return False, acks
+
+    def _fence(self, shard: str, ticket: int, until: float, silent: Mapping[str, str]) -> Steps[None]:
+        """Comes back when this life of the shard has ended, and its last lease is over."""
+        while True:
+            (answer,) = yield Wait([self._network.ask_directory(Fence(shard, ticket))], ANSWER_S)
+            if isinstance(answer, Fenced):
+                self.members.see(answer.view)
+                if answer.done:
+                    return
+            if self._clock() >= until:
+                self._in_time(until, silent if isinstance(answer, Fenced) else {**silent, "the directory": "no answer"})
+            yield Wait([], min(max(answer.wait_s, PAUSE_S), 1.0) if isinstance(answer, Fenced) else PAUSE_S)
 
     # ------------------------------------------------------------------------------ questions and reports
 
@@ -296,8 +348,22 @@ class Client:
         ]
 
 
+def _patience_s(message: Any) -> float:
+    """How long a shard may take to do what it is told: it goes through all that it has to clear a group."""
+    if isinstance(message, (Set, Get)):
+        return ANSWER_S + ANSWER_S_PER_KEY * len(message.items if isinstance(message, Set) else message.keys)
+    if isinstance(message, (Delete, Bump)) and message.keys is not None:
+        return ANSWER_S + ANSWER_S_PER_KEY * len(message.keys)
+    return CLEAR_S
+
+
+def _operation() -> int:
+    """A number that no other operation has."""
+    return secrets.randbits(62) + 1
+
+
 def _unreachable(id: str, view: View) -> ShardInfo:
     place = view.places[id]
     blank: dict[str, Any] = dict.fromkeys(("pid", "entries", "bytes", "capacity_bytes", "loads", "lease_s"), 0)
-    blank |= {"address": "", "weight": view.ring.members[id], "epoch": view.ring.epoch}
+    blank |= {"address": place.address, "weight": view.ring.members[id], "epoch": view.ring.epoch}
     return ShardInfo(id=id, node=place.node, folder=place.folder, reachable=False, **blank)

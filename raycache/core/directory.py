@@ -1,73 +1,135 @@
 """The directory: who the members are, at which epoch, and which groups there are. No get passes through it.
 
-A plain class: what crosses a network, and the waiting for it, belongs to whoever runs it. Epochs only grow.
+A plain class: what crosses a network, and the waiting for it, belongs to whoever runs it. Epochs only grow. Whenever
+`changes` has, `state` must be saved before an answer goes out: a directory that is made again of it goes on as before.
+One that finds nothing saved is silent for a lease, and then has no members: everybody joins anew, empty.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from raycache.core.membership import Membership
 from raycache.core.messages import (
+    Drain,
+    Fence,
+    Fenced,
     GetGroups,
     GetOptions,
     GetView,
+    Grant,
     GroupSpec,
-    Join,
+    Hello,
     Leave,
-    Place,
     Refused,
     Register,
+    Scale,
+    Standing,
     Suspect,
     View,
+    Weigh,
 )
-from raycache.core.ring import Ring
 from raycache.options import CacheOptions, GroupOptions
 
 
 class Directory:
     """Members and groups of one cache."""
 
-    def __init__(self, options: CacheOptions) -> None:
+    def __init__(
+        self, options: CacheOptions, *, clock: Callable[[], float], tickets: Callable[[], int], recovers: bool = False
+    ) -> None:
+        """
+        Args:
+            options: of the cache.
+            clock: monotonic; of no other process.
+            tickets: gives numbers that were never given before, and are not 0.
+            recovers: there was a directory before this one, and what it knew is lost.
+        """
         self.options = options
-        self._places: dict[str, Place] = {}
+        self._clock, self._tickets = clock, tickets
+        self.members = Membership(clock, tickets, options.lease_s)
         self._groups: dict[str, GroupSpec] = {}
-        self._last_group = 0
-        self.changes = 0  # how often anything has changed that is worth keeping
-        self.view = View(Ring(0, {}), {})
+        # Of a lost directory it is not known which ids it gave.
+        self._last_group = tickets() % (1 << 31) if recovers else 0
+        self._changes = 0
+        self._silent_until = clock() + options.lease_s if recovers else 0.0
+        self._reported = 0  # the newest epoch that shards have told of meanwhile
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any], *, clock: Callable[[], float], tickets: Callable[[], int]) -> Directory:
+        """The directory that had this state, in another process."""
+        directory = cls(state["options"], clock=clock, tickets=tickets)
+        directory._groups, directory._last_group = state["groups"], state["last_group"]
+        directory.members.restore(state["members"])
+        return directory
+
+    def state(self) -> dict[str, Any]:
+        """All that must be kept for `restored`."""
+        return {
+            "options": self.options,
+            "groups": dict(self._groups),
+            "last_group": self._last_group,
+            "members": self.members.state(),
+        }
+
+    @property
+    def changes(self) -> int:
+        """How often anything has changed that must be kept."""
+        return self._changes + self.members.changes
+
+    @property
+    def view(self) -> View:
+        return self.members.view
 
     def handle(self, message: Any) -> Any:
         """The answer to a message."""
         handlers: dict[type, Callable[[Any], Any]] = {
-            GetView: lambda _: self.view,
+            GetView: lambda _: None if self._silent else self.view,
             GetOptions: lambda _: self.options,
-            Join: self._join,
-            Leave: self._leave,
+            Hello: self._hello,
+            Fence: self._fence,
+            Leave: self.members.leave,
+            Drain: lambda ask: self.members.drain(ask.ids, ask.nodes, ask.timeout_s),
+            Weigh: lambda ask: self.members.weigh(ask.weights),
+            Scale: self._scale,
             Suspect: lambda _: self.view,  # whether members are dead, only who runs this can find out
             Register: self._register,
             GetGroups: lambda _: dict(self._groups),
         }
         return handlers[type(message)](message)
 
-    def _join(self, ask: Join) -> View:
-        """A new member, or one that was restarted: its place on the ring is the same then, and so is the epoch."""
-        if self._places.get(ask.id) != ask.place:
-            self._places[ask.id] = ask.place
-            self._publish(self.view.ring.members | {ask.id: ask.weight})
-        return self.view
+    def tick(self) -> None:
+        """Gives up members that were not heard of, and lets new ones in: a few times a second."""
+        if not self._silent:
+            self.members.tick()
 
-    def _leave(self, ask: Leave) -> View:
-        left = {id: weight for id, weight in self.view.ring.members.items() if id not in ask.ids}
-        if len(left) < len(self.view.ring.members):
-            for id in ask.ids:
-                self._places.pop(id, None)
-            self._publish(left)
-        return self.view
+    @property
+    def _silent(self) -> bool:
+        """Whether leases may still be valid of which this process knows nothing."""
+        if self._silent_until and self._clock() > self._silent_until:
+            self._silent_until = 0.0
+            self.members = Membership(self._clock, self._tickets, self.options.lease_s, self._reported + 1)
+            self._changes += 1
+        return self._silent_until > 0
 
-    def _publish(self, members: dict[str, float]) -> None:
-        self.view = View(Ring(self.view.ring.epoch + 1, members), dict(self._places))
-        self.changes += 1
+    def _hello(self, ask: Hello) -> Grant | None:
+        if self._silent:
+            self._reported = max(self._reported, ask.epoch)
+            return None
+        grant = self.members.hello(ask)
+        if grant is not None and ask.fresh and grant.standing is not Standing.COLD:
+            return replace(grant, groups=tuple(self._groups.values()))
+        return grant
+
+    def _fence(self, ask: Fence) -> Fenced:
+        return Fenced(False, self.options.lease_s / 10, None) if self._silent else self.members.fence(ask)
+
+    def _scale(self, ask: Scale) -> CacheOptions:
+        self.options = replace(self.options, shards_per_node=ask.shards_per_node)
+        self._changes += 1
+        return self.options
 
     def _register(self, ask: Register) -> GroupSpec | Refused:
         known = self._groups.get(ask.spec.name)
@@ -85,7 +147,7 @@ class Directory:
         if (refused := self._refused(ask.spec)) is not None:
             return refused
         self._last_group += 1
-        self.changes += 1
+        self._changes += 1
         self._groups[ask.spec.name] = spec = replace(
             ask.spec, id=self._last_group, options=self._pool_options(ask.spec)
         )
@@ -107,7 +169,7 @@ class Directory:
             return known
         if (refused := self._refused(new)) is not None:
             return refused
-        self.changes += 1
+        self._changes += 1
         self._groups[known.name] = resized = replace(known, options=options, pool=new.pool)
         return resized
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -10,12 +10,13 @@ from raycache.core import keys as core_keys
 from raycache.core import record
 from raycache.core.codec import ABSENT, Blob
 from raycache.core.getters import loading, raised
-from raycache.core.members import PATIENCE_S, Members
+from raycache.core.members import ANSWER_S, ANSWER_S_PER_KEY, Members
 from raycache.core.messages import (
     PREFIX_BYTES,
     Absent,
     Answers,
     Call,
+    Elsewhere,
     Failed,
     Filling,
     Future,
@@ -25,6 +26,7 @@ from raycache.core.messages import (
     Large,
     Loaded,
     Moved,
+    NoLease,
     NoSuchGroup,
     Orphaned,
     Outcome,
@@ -37,6 +39,8 @@ from raycache.errors import LoaderDied, LoadTimeout
 
 #: Times that a fetch follows a ring that has moved on, before it takes the shard that it has for a stand-in.
 MOST_MOVES = 5
+#: How long a shard without a lease is asked again, since it will have one soon; and the pause between.
+LEASE_S, PAUSE_S = 1.0, 0.05
 
 
 class Found(NamedTuple):
@@ -113,6 +117,9 @@ class Fetch:
         self._todo: list[bytes] = []  # to ask the shards for
         self._afresh: list[bytes] = []  # the same, but what they have will not do
         self._flights: list[_Flight] = []
+        self._elsewhere: dict[bytes, tuple[str, ...]] = {}  # who may still have what the owner has not got yet
+        self._asked: dict[bytes, set[str]] = {}  # who of them has said that it has not
+        self._lacking: dict[str, float] = {}  # shards without a lease, since when
         self._waited = self._filling = False
 
     def run(self, keys: list[bytes], fresh: bool, *, filling: bool = False) -> Steps[dict[bytes, Result]]:
@@ -126,8 +133,10 @@ class Fetch:
             self._afresh = keys
         else:
             self._todo = keys
-        while self._todo or self._afresh or self._flights:
-            if self._todo:
+        while self._todo or self._afresh or self._flights or self._elsewhere:
+            if self._elsewhere:
+                yield from self._ask_holders()
+            elif self._todo:
                 asked, self._todo = self._todo, []
                 yield from self._ask(asked, fresh=False)
             elif self._afresh:
@@ -166,34 +175,99 @@ class Fetch:
             unreachable = [key for (shard, _), some in targets.items() if shard is None for key in some]
             if unreachable:
                 keys += yield from self._without_shards(unreachable)
-            asked = [(shard, standin, some) for (shard, standin), some in targets.items() if shard is not None]
+            asked = [
+                (shard, standin, part)
+                for (shard, standin), some in targets.items()
+                if shard is not None
+                for part in self._by_asked(some)
+            ]
             if not asked:
                 continue
-            left_s = self._left_s()
+            patience_s = self._patience_s(len(some) for _, _, some in asked)
             futures = [
                 self._network.ask(shard, self._message(some, fresh, standin or moves > MOST_MOVES, again))
                 for shard, standin, some in asked
             ]
-            answers = yield Wait(futures, PATIENCE_S if left_s is None else min(left_s, PATIENCE_S))
+            answers = yield Wait(futures, patience_s)
             for (shard, _, some), answer in zip(asked, answers, strict=True):
                 if isinstance(answer, Answers):
+                    self._members.trust(shard)
                     yield from self._take(some, answer, shard)
                     continue
                 keys += some
                 if isinstance(answer, Moved):
                     moves += 1
-                    yield from self._members.refresh()
+                    yield from self._members.refresh(self._patience_s())
                 elif isinstance(answer, NoSuchGroup):
                     spec = self._spec if self._calls is None else self._calls.spec()
                     yield from self._members.define(spec, shard, answer)
                 else:
-                    self._left_s()  # the caller's patience may have been the shorter one
-                    self._members.suspect(shard)
-                    self._network.ask_directory(Suspect((shard,)))  # which finds out whether it is dead
+                    yield from self._unanswered(shard, answer)
+
+    def _patience_s(self, keys: Iterable[int] = ()) -> float:
+        """How long to wait for an answer about so many keys; raises when the caller's time is over."""
+        patience_s, left_s = ANSWER_S + ANSWER_S_PER_KEY * max(keys, default=0), self._left_s()
+        return patience_s if left_s is None else min(left_s, patience_s)
+
+    def _unanswered(self, shard: str, answer: Failed | NoLease | None) -> Steps[None]:
+        """A shard has no answer: it is asked again if it will have one soon, else others are."""
+        left_s = self._left_s()  # the caller's patience may have been the shorter one
+        now = self._clock()
+        if isinstance(answer, NoLease) and now - self._lacking.setdefault(shard, now) < LEASE_S:
+            yield Wait([], PAUSE_S if left_s is None else min(PAUSE_S, left_s))
+            return
+        self._lacking.pop(shard, None)
+        self._members.suspect(shard)
+        self._network.ask_directory(Suspect((shard,)))  # which finds out whether it is dead
+
+    def _by_asked(self, keys: list[bytes]) -> list[list[bytes]]:
+        """The keys apart of which the former owners have been asked."""
+        if not self._asked:
+            return [keys]
+        parts = [[key for key in keys if (key in self._asked) is asked] for asked in (False, True)]
+        return [part for part in parts if part]
+
+    def _ask_holders(self) -> Steps[None]:
+        """Asks those who may still have what its owner has not got yet; for the rest the owner again."""
+        targets: dict[str, list[bytes]] = {}
+        for key, shards in self._elsewhere.items():
+            done = self._asked.setdefault(key, set())
+            left = [shard for shard in shards if shard not in done and not self._members.suspected(shard)]
+            if left:
+                done.add(left[0])
+                targets.setdefault(left[0], []).append(key)
+            else:
+                self._todo.append(key)
+        self._elsewhere = {key: self._elsewhere[key] for some in targets.values() for key in some}
+        if not targets:
+            return
+        epoch = self._members.ring.epoch
+        futures = [
+            self._network.ask(shard, Get(self._spec.id, tuple(some), epoch, load=False, standin=True))
+            for shard, some in targets.items()
+        ]
+        answers = yield Wait(futures, self._patience_s(map(len, targets.values())))
+        for (shard, some), answer in zip(targets.items(), answers, strict=True):
+            if isinstance(answer, Answers):
+                yield from self._take_held(dict(zip(some, answer.items, strict=True)), answer, shard)
+            elif answer is None:
+                self._members.suspect(shard)
+
+    def _take_held(self, items: Mapping[bytes, Any], answers: Answers, shard: str) -> Steps[None]:
+        """What a former owner still has; it may also know of others."""
+        there = {key: item for key, item in items.items() if isinstance(item, (bytes, Large))}
+        for key, item in items.items():
+            if isinstance(item, Elsewhere):
+                self._elsewhere[key] += item.shards
+            elif key in there:
+                del self._elsewhere[key]
+        yield from self._take(list(there), replace(answers, items=list(there.values())), shard)
 
     def _message(self, keys: list[bytes], fresh: bool, standin: bool, again: bool) -> Get:
         epoch, nested = self._members.ring.epoch, loading.get()
         ask = Get(self._spec.id, tuple(keys), epoch, self._load, fresh, standin, again, nested)
+        if keys[0] in self._asked:
+            ask = replace(ask, asked=True)
         if self._calls is None or not self._load:
             return ask
         definition, calls = self._calls.definition, self._calls.calls
@@ -214,6 +288,8 @@ class Fetch:
                 flight.keys.append(key)
             elif isinstance(item, Large):
                 yield from self._take_large(key, item, answers.now)
+            elif isinstance(item, Elsewhere):
+                self._elsewhere[key] = item.shards
             elif isinstance(item, Token):
                 self._tiers.setdefault(key, "loads_started")
                 self._results[key] = Claimed(shard, item.number)
@@ -320,9 +396,11 @@ class Fetch:
 
         Gives the keys back if there is a shard to ask after all.
         """
-        yield from self._members.refresh()
-        if any(self._members.target(key)[0] is not None for key in keys):
-            return keys
+        if not self._members.outage:
+            yield from self._members.refresh(self._patience_s())
+            if any(self._members.target(key)[0] is not None for key in keys):
+                return keys
+        self._members.answered_here(len(keys))
         spec = self._spec if self._calls is None else self._calls.spec()
         calls = None if self._calls is None else self._calls.calls
         by_caller = self._calls is not None and calls is None

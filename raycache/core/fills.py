@@ -84,6 +84,9 @@ class Fills:
     def take_out_group(self, group: int) -> None:
         self.take_out([key for key in (*self._held, *self._ended) if group_of(key) == group])
 
+    def take_out_all(self) -> None:
+        self.take_out([*self._held, *self._ended])
+
     def forget_overdue(self) -> None:
         """Lets go of tokens whose holders are gone, and of ends that nobody has asked for."""
         now = self._clock()

@@ -135,6 +135,9 @@ class Flights:
         keys = [key for key, flight in self._table.items() if flight.spec.id == group]
         self.take_out([*keys, *(key for key in self._ended if group_of(key) == group)])
 
+    def take_out_all(self) -> None:
+        self.take_out([*self._table, *self._ended])
+
     def dispatch(self) -> None:
         """Starts loader tasks while there are flights that wait and tasks are free."""
         while not self.full and (flights := self._next()):

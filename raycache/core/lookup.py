@@ -65,7 +65,7 @@ class Reader:
         if not (now := self.clock()) < lease[0]:
             return MISS
         shard = pages.get(self.members.ring.owner_at(point))  # type: ignore[arg-type]  # None is in no pages
-        stored = None if shard is None else shard.get(full)
+        stored = shard.pages.get(full) if shard is not None and now < shard.lease[0] else None
         if stored is None or record.is_stub(stored):
             return MISS
         expires, _, cost_s, _ = record.fields(stored)
@@ -86,8 +86,8 @@ class Reader:
         entry = self.near.entries.get(name_of(key, full))
         if entry is not None and entry.live(now):
             return "near"
-        pages = local.pages.get(self.members.ring.owner(full) or "")
-        stored = pages.get(full) if pages is not None and now < local.lease[0] else None
+        shard = local.pages.get(self.members.ring.owner(full) or "")
+        stored = shard.pages.get(full) if shard is not None and now < min(local.lease[0], shard.lease[0]) else None
         there = stored is not None and not record.is_stub(stored) and now < record.header(stored).expires
         return "pages" if there else None
 

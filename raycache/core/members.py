@@ -1,18 +1,29 @@
-"""The members of the cache as one process knows them: the ring, the shared memory of this node, who is suspect."""
+"""The members of the cache as one process knows them: the ring, the shared memory of this node, who is suspect.
+
+When no shard can be reached there is an outage: nobody is asked any more but by a probe now and then, so that gets cost
+what the getter costs and no time-outs on top.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
-from raycache.core.messages import Define, Failed, GetView, GroupSpec, NoSuchGroup, View
+from raycache.core.messages import Define, Describe, Failed, GetView, GroupSpec, NoSuchGroup, ShardInfo, View
 from raycache.core.ring import Ring
 from raycache.core.steps import Local, Network, Steps, Wait
 from raycache.errors import CacheUnavailable, GroupConflict
 
-#: A shard that has not answered a message after this time is treated like one that cannot be reached.
+_log = logging.getLogger(__name__)
+
+#: A shard that has not answered a get after this time is not waited for; some keys more, some microseconds more.
+ANSWER_S, ANSWER_S_PER_KEY = 2.0, 1e-4
+#: The same for questions that may take long, or that nobody else can answer.
 PATIENCE_S = 10.0
-#: How long a shard that could not be reached is not asked by gets.
-SUSPECT_S = 1.0
+#: How long a shard that could not be reached is not asked by gets: twice as long after every failure in a row.
+LEAST_SUSPECT_S, MOST_SUSPECT_S = 1.0, 15.0
+#: How often it is looked whether an outage is over.
+PROBE_S = 1.0
 
 
 class Members:
@@ -22,7 +33,9 @@ class Members:
         self.network, self.clock = network, clock
         self.ring = Ring(-1, {})
         self.local: Local = network.attach(View(self.ring, {}))
-        self._suspects: dict[str, float] = {}
+        self._suspects: dict[str, tuple[float, float]] = {}  # until when, and for how long the last time
+        self._outage: float | None = None  # since when
+        self._answered_here = 0  # keys, in this outage
         self._closed = ""
 
     def close(self, why: str) -> None:
@@ -33,29 +46,79 @@ class Members:
         if self._closed:
             raise CacheUnavailable(self._closed)
 
-    def refresh(self) -> Steps[None]:
+    def refresh(self, patience_s: float = PATIENCE_S) -> Steps[None]:
         """Asks the directory for the newest ring."""
-        (view,) = yield Wait([self.network.ask_directory(GetView())], PATIENCE_S)
+        (view,) = yield Wait([self.network.ask_directory(GetView())], patience_s)
         self.see(view)
 
     def see(self, view: View | Failed | None) -> None:
         if not self._closed and isinstance(view, View) and view.ring.epoch > self.ring.epoch:
             self.ring, self.local = view.ring, self.network.attach(view)
 
+    # ------------------------------------------------------------------------------------------ whom to ask
+
     def suspect(self, shard: str) -> None:
-        self._suspects[shard] = self.clock() + SUSPECT_S
+        """It did not answer."""
+        now = self.clock()
+        until, last_s = self._suspects.get(shard, (now, 0.0))
+        if until <= now:
+            wait_s = min(max(2 * last_s, LEAST_SUSPECT_S), MOST_SUSPECT_S)
+            self._suspects[shard] = now + wait_s, wait_s
+
+    def trust(self, shard: str) -> None:
+        """It did."""
+        if self._suspects:
+            self._suspects.pop(shard, None)
+
+    def suspected(self, shard: str) -> bool:
+        return shard in self._suspects and self._suspects[shard][0] > self.clock()
 
     def target(self, key: bytes) -> tuple[str | None, bool]:
         """The shard to ask for a key, and whether it is only a stand-in; None where all are suspect."""
+        if self._outage is not None:
+            return None, False
         owner = self.ring.owner(key)
         if owner not in self._suspects:
             return owner, False
-        now = self.clock()
         for rank, shard in enumerate(self.ring.owners(key)):
-            if self._suspects.get(shard, 0.0) <= now:
-                self._suspects.pop(shard, None)
+            if not self.suspected(shard):
                 return shard, rank > 0
         return None, False
+
+    # ---------------------------------------------------------------------------------------------- outages
+
+    @property
+    def outage(self) -> bool:
+        """Whether no shard can be reached, as far as is known."""
+        return self._outage is not None
+
+    def answered_here(self, keys: int) -> None:
+        """No shard could be reached for these keys."""
+        if self._outage is None and not self._closed:
+            self._outage, self._answered_here = self.clock(), 0
+            _log.warning(
+                "raycache: no shard of the cache can be reached; until one answers, getters run in this process and "
+                "nothing they return is kept (`raycache doctor` tells what is wrong)"
+            )
+        self._answered_here += keys
+
+    def probe(self) -> Steps[None]:
+        """Looks whether an outage is over. Called every PROBE_S, so that no get has to find out."""
+        if self._outage is None or self._closed:
+            return
+        yield from self.refresh(PROBE_S)
+        asked = list(self.ring.members)
+        answers = yield Wait([self.network.ask(shard, Describe()) for shard in asked], PROBE_S)
+        up = [answer.id for answer in answers if isinstance(answer, ShardInfo) and answer.lease_s > 0]
+        if up and self._outage is not None:
+            for shard in up:
+                self.trust(shard)
+            lasted_s, self._outage = self.clock() - self._outage, None
+            _log.warning(
+                "raycache: shards can be reached again after %.1f s; getters ran here for %d keys meanwhile",
+                lasted_s,
+                self._answered_here,
+            )
 
     def define(self, spec: GroupSpec, shard: str, answer: NoSuchGroup) -> Steps[None]:
         """Teaches a shard a group that it does not know."""

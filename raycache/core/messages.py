@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, NamedTuple
 
 from raycache.core.checks import Check
@@ -109,6 +110,9 @@ class Failed(NamedTuple):
 # ----------------------------------------------------------------------------------------- client to shard
 
 
+# What a shard may answer to any of these: `NoLease`, and then it has done nothing.
+
+
 @dataclass(frozen=True, slots=True)
 class Get:
     """The records of these keys, all of one group; answered by `Answers`, `Moved` or `NoSuchGroup`."""
@@ -124,6 +128,7 @@ class Get:
     definition: bytes = b""  # of a memoized function
     calls: tuple[Call, ...] = ()  # of a memoized function: how to compute each of the keys
     fill: bool = False  # the asker computes what is missing by itself, under a token
+    asked: bool = False  # whoever owned them before was asked: they have nothing that could be handed over
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,7 @@ class Set:
     group: int
     items: tuple[tuple[bytes, Blob, float | None], ...]  # key, value, ttl
     ring: Ring
+    operation: int = 0  # the same in all messages of one operation, however often it is repeated
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +169,7 @@ class Delete:
     keys: tuple[bytes, ...] | None
     ring: Ring
     removal: bool = True  # to be counted as one: not the copies that others than the owner drop in a set
+    operation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +177,7 @@ class Bump:
     """Second round, when all have acknowledged the first: ends near entries. None: all of them."""
 
     keys: tuple[bytes, ...] | None
-    epoch: int
+    operation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +215,31 @@ class Define:
 
 @dataclass(frozen=True, slots=True)
 class Learn:
-    """A newer ring."""
+    """A newer ring, from the directory. The shard's next Hello acknowledges it."""
 
     ring: Ring
+
+
+class Moving(NamedTuple):
+    """An entry on its way to another shard."""
+
+    key: bytes
+    record: bytes
+    large: Future | None  # the value that a stub stands for
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Entries of keys that this shard owns in this ring, from one that had them before it.
+
+    Answered by an Ack with how many it has taken, `Moved` by one that may take none (any more), or `NoSuchGroup`.
+    """
+
+    source: str
+    ring: Ring
+    entries: tuple[Moving, ...]
+    now: float  # the clock by which the records' times are to be read
+    done: bool = False  # nothing else will come
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +289,12 @@ class Filling(NamedTuple):
     """Somebody else holds the token of the key: look again after a pause."""
 
 
+class Elsewhere(NamedTuple):
+    """Not here yet: the ring has changed, and one of these may still have it. If not: ask here again, and say so."""
+
+    shards: tuple[str, ...]
+
+
 class Missing(NamedTuple):
     """Not there, and a load was not asked for, or the group has no getter."""
 
@@ -268,7 +303,7 @@ class Missing(NamedTuple):
 class Answers:
     """One answer for each key asked for; a hit is the record itself."""
 
-    items: list[bytes | Large | InFlight | Token | Filling | Absent | Raised | Missing]
+    items: list[bytes | Large | InFlight | Token | Filling | Absent | Raised | Elsewhere | Missing]
     now: float  # the clock by which the records' times are to be read
     epoch: int
 
@@ -312,6 +347,12 @@ class Moved:
     epoch: int
 
 
+class NoLease(NamedTuple):
+    """Has no lease now, and serves nothing: it is being restarted, or out of touch with the directory."""
+
+    shard: str
+
+
 @dataclass(frozen=True, slots=True)
 class NoSuchGroup:
     """The shard does not know the group: define it and ask again. `replaced`: and never will, it was redefined."""
@@ -336,7 +377,10 @@ class ShardInfo:
     loads: int  # loader tasks running now
     epoch: int
     lease_s: float  # seconds that its lease still holds
-    reachable: bool = True  # False: it did not answer, and only id, node and folder are known
+    handing: bool = False  # hands entries over to others: the ring has changed
+    recovered: int = 0  # entries that it found in its pages when it was restarted, and has kept
+    dropped: int = 0  # records that it found there and that were torn, or not its own
+    reachable: bool = True  # False: it did not answer, and only id, node, address and folder are known
 
 
 # --------------------------------------------------------------------------------------------- directory
@@ -344,7 +388,7 @@ class ShardInfo:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the directory knows: asked for by `GetView`, given to whoever joins."""
+    """What the directory knows of the members: asked for by `GetView`."""
 
     ring: Ring
     places: Mapping[str, Place]
@@ -355,6 +399,7 @@ class Place(NamedTuple):
 
     node: str
     folder: str
+    address: str = ""  # of the node
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,24 +408,88 @@ class GetView:
 
 
 @dataclass(frozen=True, slots=True)
-class Join:
-    """A shard becomes a member; answered by the View with it."""
+class Hello:
+    """A shard wants to be a member, or to stay one. Answered by a `Grant`, or by None: it is to ask again."""
 
     id: str
     place: Place
     weight: float
+    ticket: int  # of its life as a member; 0: none yet
+    epoch: int  # of its ring, which it so acknowledges
+    sent: float  # by the shard's own clock: its lease runs from then
+    fresh: bool = False  # the process has just been started, and has had no answer yet
+    handing: bool = False  # it has not yet handed over all that others own now
+
+
+class Standing(Enum):
+    """What a shard is to the directory."""
+
+    LEASED = "leased"  # a member, which may serve for one lease from when it asked
+    WAITING = "waiting"  # a member, or soon to be one, of which not all others know yet
+    COLD = "cold"  # none: it is to drop all that it has, and to ask again with the ticket that this brings
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The directory's answer to a Hello."""
+
+    standing: Standing
+    view: View | None = None  # where the asker's ring is an older one
+    ticket: int = 0
+    groups: tuple[GroupSpec, ...] = ()  # for a fresh process that is still a member: whose its entries are
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """This life of a member does not answer: it is to end. Answered by `Fenced`; asked again until that is done."""
+
+    id: str
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """Whether the life has ended, its last lease included; if not, how long that may take."""
+
+    done: bool
+    wait_s: float
+    view: View | None
 
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Members go, or are known to be dead. Answered by the View without them."""
+    """A member has given up its lease, and goes. Answered by the View without it."""
+
+    id: str
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """These members are to hand over all that they have, and then to leave. Answered by the View."""
 
     ids: tuple[str, ...]
+    nodes: tuple[str, ...] = ()  # get no new shards, until somebody asks for shards on all nodes
+    timeout_s: float = 60.0  # then they leave with what they still have
+
+
+@dataclass(frozen=True, slots=True)
+class Weigh:
+    """Other weights for members, by id. Answered by the View."""
+
+    weights: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Another number of shards on every node. Answered by the CacheOptions with it."""
+
+    shards_per_node: int
 
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """These members did not answer a client. Answered by the View, without those that are dead."""
+    """These members did not answer a client. Answered by the View; those that are dead for good will be fenced."""
 
     ids: tuple[str, ...]
 

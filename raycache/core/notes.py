@@ -106,7 +106,7 @@ class Notes:
         """What is known of a call whose record, if there is one, is this."""
         entry = self.known(ask.key)
         if stored is not None:  # the record knows best, also where a restarted shard has no note of it
-            head, size = record.header(stored), record.value_bytes(stored) - record.HEADER_BYTES
+            head, size = record.header(stored), record.value_bytes(stored) - record.OVERHEAD_BYTES
             known = entry or Known(b"", b"", 0.0, 0.0, 0.0, 0, "")
             entry = known._replace(
                 stored=head.stored, expires=head.expires, cost_s=head.cost_s, size=size, fate="", said=""

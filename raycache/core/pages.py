@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
+import sys
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,16 @@ _RESERVE = 1 << 20  # what is kept free for deletes
 _STEP = 1 << 18  # in which the file grows
 
 
+#: What reads all pages of a folder once: on pages that are damaged LMDB may crash, which must not be the shard.
+_READ_ALL = """
+import lmdb, sys
+with lmdb.open(sys.argv[1], readonly=True, lock=False, create=False) as env, env.begin(buffers=True) as txn:
+    for key, record in txn.cursor():
+        key[:0], record[len(record):]
+"""
+_READ_ALL_S = 60.0
+
+
 class PagesFull(Exception):
     """No room for a write, in the map or in the file system; nothing of it was done."""
 
@@ -44,21 +57,23 @@ class Pages:
         _opened.add(self)
 
     @classmethod
-    def create(cls, folder: Path, map_bytes: int) -> Pages:
-        """Makes the pages in a folder; what a process before this one left there is dropped.
+    def create(cls, folder: Path, map_bytes: int, *, keep: bool = False) -> Pages:
+        """Makes the pages in a folder; what a process before this one left there is dropped, unless it is to be kept.
 
         The files stay the same ones: readers have them open, and would go on to read the old entries from files that
         were unlinked. Raises PagesFull where there is no room, or where the files cannot be used.
         """
         try:
+            if keep:
+                _check(folder)
             lock = os.open(folder / "lock.mdb", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 os.posix_fallocate(lock, 0, _LOCK_BYTES)  # LMDB maps it: a hole would be a SIGBUS when /dev/shm is full
             finally:
                 os.close(lock)
             pages = cls(folder, map_size=map_bytes, sync=False, metasync=False, meminit=False, mode=0o600)
-            with pages._env.begin(write=True) as txn:
-                txn.drop(pages._env.open_db(txn=txn), delete=False)
+            if not keep:
+                pages.drop()
             return pages
         except (OSError, lmdb.Error) as error:
             raise PagesFull(f"{folder}: {error}") from error
@@ -105,6 +120,11 @@ class Pages:
                     break
                 keys.append(key)
             return keys
+
+    def items(self, after: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """Copies of keys and records, in the order of the file, after a key given by an earlier call."""
+        with self._env.begin(buffers=True) as txn:
+            return [(key, bytes(stored)) for key, stored in islice(self._range(txn, b"", after), limit)]
 
     def _range(self, txn: Any, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, Any]]:
         """Keys and records, in the order of the file."""
@@ -164,6 +184,14 @@ class Pages:
         for at in range(0, len(keys), _BATCH):
             self.write({}, keys[at : at + _BATCH])
 
+    def drop(self) -> None:
+        """Deletes everything, at once; raises PagesFull if there is no room even for that."""
+        try:
+            with self._env.begin(write=True) as txn:
+                txn.drop(self._env.open_db(txn=txn), delete=False)
+        except lmdb.Error as error:
+            raise PagesFull(f"{self._folder}: {error}") from error
+
     def clear_dead_readers(self) -> int:
         """Frees what readers hold that died in the middle of a read; their number."""
         return int(self._env.reader_check())
@@ -175,6 +203,18 @@ class Pages:
     def close(self) -> None:
         _opened.discard(self)
         self._env.close()
+
+
+def _check(folder: Path) -> None:
+    """Raises OSError for pages that cannot be read to their end: truncated, overwritten, not LMDB's."""
+    if not (folder / "data.mdb").exists():
+        return
+    read = subprocess.run(
+        [sys.executable, "-c", _READ_ALL, os.fspath(folder)], capture_output=True, timeout=_READ_ALL_S, check=False
+    )
+    if read.returncode:
+        said = read.stderr.decode(errors="replace").strip().splitlines()
+        raise OSError(f"the pages cannot be read: {said[-1] if said else f'status {read.returncode}'}")
 
 
 def _page_bytes(key: bytes, record: bytes) -> int:

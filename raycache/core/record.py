@@ -1,4 +1,4 @@
-"""A record: what lies under a key in the pages. A fixed header, then the value's bytes.
+"""A record: what lies under a key in the pages. A fixed header, the value's bytes, and a checksum.
 
 Times are seconds of the node's monotonic clock, which all its processes share and no setting of the wall clock moves.
 What leaves the node carries the clock's reading of the moment, so that the other side can count what remains.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import struct
 from typing import NamedTuple
+
+import mmh3
 
 from raycache.core.codec import STUB
 
@@ -21,7 +23,11 @@ _HEADER = struct.Struct("<dfexB")
 _MOST_COST_S = 65_504.0
 _UNPACK = _HEADER.unpack_from
 _SIZE = struct.Struct("<Q")
+_CHECKSUM = struct.Struct("<I")
+_UNSEALED = bytes(_CHECKSUM.size)
 HEADER_BYTES = _HEADER.size
+CHECKSUM_BYTES = _CHECKSUM.size
+OVERHEAD_BYTES = HEADER_BYTES + CHECKSUM_BYTES
 
 
 class Header(NamedTuple):
@@ -32,11 +38,36 @@ class Header(NamedTuple):
 
 
 def pack(header: Header, data: bytes) -> bytes:
-    return _packed(header, header.tag) + data
+    """A record that is yet to be sealed."""
+    return b"".join((_packed(header, header.tag), data, _UNSEALED))
 
 
 def _packed(header: Header, tag: int) -> bytes:
     return _HEADER.pack(header.expires, header.stored, min(header.cost_s, _MOST_COST_S), tag)
+
+
+def sealed(key: bytes, stored: bytes) -> bytes:
+    """The record with its checksum, over key and record. It is looked at when a shard comes back to its pages."""
+    content = stored[:-CHECKSUM_BYTES]
+    return content + _checksum(key, content)
+
+
+def sound(key: bytes, stored: bytes) -> bool:
+    """Whether this is what was once stored under this key."""
+    if len(stored) < OVERHEAD_BYTES:
+        return False
+    return stored[-CHECKSUM_BYTES:] == _checksum(key, stored[:-CHECKSUM_BYTES])
+
+
+def _checksum(key: bytes, content: bytes) -> bytes:
+    return _CHECKSUM.pack(mmh3.hash(content, mmh3.hash(key, signed=False), signed=False))
+
+
+def shifted(stored: bytes, seconds: float) -> bytes:
+    """The record by a clock that is so much ahead: that of another node. It is yet to be sealed again."""
+    head = header(stored)
+    moved = head._replace(expires=head.expires + seconds, stored=head.stored + seconds)
+    return _packed(moved, head.tag) + stored[HEADER_BYTES:]
 
 
 def header(stored: bytes | memoryview) -> Header:
@@ -55,12 +86,12 @@ def tag(stored: bytes) -> int:
 
 def body(stored: bytes) -> memoryview:
     """The value's bytes, not copied."""
-    return memoryview(stored)[HEADER_BYTES:]
+    return memoryview(stored)[HEADER_BYTES:-CHECKSUM_BYTES]
 
 
 def stub(head: Header, size: int) -> bytes:
     """The record of a value that lies in the object store: its header and its size."""
-    return _packed(head, STUB) + _SIZE.pack(size)
+    return _packed(head, STUB) + _SIZE.pack(size) + _UNSEALED
 
 
 def is_stub(stored: bytes | memoryview) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from itertools import islice
 
 import mmh3
@@ -20,17 +21,21 @@ from raycache.core import keys
 POINTS = 1024
 
 
+#: Placements that a process has at hand: rings come with every invalidation, and take milliseconds to make.
+_PLACEMENTS = 32
+
+
 class Ring:
-    """Members (id to weight) at one epoch, and who owns which key."""
+    """Members (id to weight) at one epoch, and who owns which key. A member of weight 0 owns none."""
 
-    __slots__ = ("_points", "_shards", "epoch", "members")
+    __slots__ = ("_points", "_shards", "epoch", "lives", "members")
 
-    def __init__(self, epoch: int, members: Mapping[str, float]) -> None:
+    def __init__(self, epoch: int, members: Mapping[str, float], lives: Mapping[str, int] | None = None) -> None:
+        """`lives`: of each member the ticket by which it has joined, which tells one life of it from the next."""
         self.epoch = epoch
         self.members = dict(sorted(members.items()))
-        placed = sorted((point, id) for id, weight in self.members.items() for point in _points(id, weight))
-        self._points = [point for point, _ in placed]
-        self._shards = [id for _, id in placed]
+        self.lives = dict(lives or {})
+        self._points, self._shards = _placed(tuple(self.members.items()))
 
     def owner(self, key: bytes) -> str | None:
         """The id of the member that owns the key; None on an empty ring."""
@@ -58,18 +63,25 @@ class Ring:
                 if len(seen) == len(self.members):
                     return
 
-    def __reduce__(self) -> tuple[type[Ring], tuple[int, dict[str, float]]]:
-        return Ring, (self.epoch, self.members)  # the points are made again: they are large and cheap
+    def __reduce__(self) -> tuple[type[Ring], tuple[int, dict[str, float], dict[str, int]]]:
+        return Ring, (self.epoch, self.members, self.lives)  # the points are made again: they are large and cheap
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Ring):
             return NotImplemented
-        return (self.epoch, self.members) == (other.epoch, other.members)
+        return (self.epoch, self.members, self.lives) == (other.epoch, other.members, other.lives)
 
     __hash__ = None  # type: ignore[assignment]  # compared by content, used in no set
 
     def __repr__(self) -> str:
         return f"Ring(epoch={self.epoch}, members={self.members})"
+
+
+@lru_cache(_PLACEMENTS)
+def _placed(members: tuple[tuple[str, float], ...]) -> tuple[list[int], list[str]]:
+    """The points of all members in order, and whose each is."""
+    placed = sorted((point, id) for id, weight in members for point in _points(id, weight))
+    return [point for point, _ in placed], [id for _, id in placed]
 
 
 def _points(id: str, weight: float) -> Iterator[int]:

@@ -1,7 +1,8 @@
 """A shard: the entries of the keys it owns, and the loads of those that are missing. It answers messages.
 
 A plain class without I/O of its own: pages, slots, clock and the loader are given. It never waits: a missing key is
-answered with the future of its load. Not thread-safe; whoever runs it holds a lock around `handle` and `tick`.
+answered with the future of its load. What it wants to say to others it gives to whoever runs it: `hello` to the
+directory, `batch` to other shards. Not thread-safe; whoever runs it holds a lock around everything but `Life.renew`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from raycache.core.codec import Blob
 from raycache.core.fills import Fills
 from raycache.core.flights import Chunk, Flight, Flights, Load
 from raycache.core.getters import INLINE_BYTES, lifetime, said
+from raycache.core.handover import Incoming, Outgoing
+from raycache.core.life import Life
 from raycache.core.messages import (
     Ack,
+    Adopt,
     Answers,
     Bump,
     Call,
@@ -25,18 +29,24 @@ from raycache.core.messages import (
     Define,
     Delete,
     Describe,
+    Elsewhere,
     Explain,
     Explained,
     Failed,
     Filled,
     Future,
     Get,
+    Grant,
     GroupSpec,
+    Hello,
     Keys,
     Learn,
+    Leave,
     Loaded,
     Missing,
     Moved,
+    Moving,
+    NoLease,
     NoSuchGroup,
     Outcome,
     Raised,
@@ -44,6 +54,7 @@ from raycache.core.messages import (
     Report,
     Set,
     ShardInfo,
+    Standing,
     group_of,
 )
 from raycache.core.notes import Notes
@@ -52,9 +63,19 @@ from raycache.core.ring import Ring
 from raycache.core.shard_group import ShardGroup, header
 from raycache.core.stats import Stats
 from raycache.core.store import Entry, Store
-from raycache.core.versions import FOREVER, Versions, slot_of
+from raycache.core.unconfirmed import Begun, Unconfirmed
+from raycache.core.versions import Versions, slot_of
 
 _log = logging.getLogger(__name__)
+
+#: Before the directory has answered this process, and after its end, it answers these alone.
+_WITHOUT_LIFE = (Bump, Count, Describe)
+#: Without a lease it answers everything but these, which read what a lease protects, or confirm what only a lease can.
+_UNDER_LEASE = (Get, Set, Delete)
+_NO_RING = Ring(-1, {})
+#: Entries that a restarted shard looks at in one step, and by how much a time may be in the future there: it is kept
+#: in few digits.
+RETURN_KEYS, RETURN_S = 2000, 60.0
 
 
 class Loader(Protocol):
@@ -84,10 +105,12 @@ class Shard:
         loader: Loader,
         clock: Callable[[], float],
         max_loads: int,
+        lease_s: float,
     ) -> None:
         self.id, self._info = info.id, info
         self._pages, self._versions, self._loader, self._clock = pages, versions, loader, clock
-        self._ring = Ring(-1, {})
+        self.life = Life(info, versions, clock, lease_s)
+        self._ring = _NO_RING
         self._groups: dict[int, ShardGroup] = {}
         self._stores: dict[str, Store] = {}  # by pool; a group without one has its own, under its name
         self._newest: dict[str, int] = {}  # id of the newest group of a name
@@ -95,6 +118,11 @@ class Shard:
         self._flights = Flights(loader.start, clock, max_loads)
         self._fills = Fills(clock)
         self._notes = Notes(self._has, clock)
+        self._outgoing = Outgoing(self.id, pages, clock, self._discard)
+        self._incoming = Incoming(self.id, clock)
+        self._unconfirmed = Unconfirmed(clock)
+        self._borrowed: dict[bytes, Future] = {}  # large values whose memory is that of the shard they came from
+        self._recovered = self._dropped = 0
         self._handlers: dict[type, Callable[[Any], Any]] = {
             Get: self._get,
             Filled: self._filled,
@@ -107,25 +135,99 @@ class Shard:
             Report: self._report,
             Define: self._define,
             Learn: self._learn_message,
+            Adopt: self._adopt,
             Explain: self._explain,
             Describe: self._describe,
         }
 
     def handle(self, message: Any) -> Any:
-        """The answer to a message from a client or the directory."""
+        """The answer to a message from a client, another shard or the directory."""
+        if self.life.muted and not isinstance(message, _WITHOUT_LIFE):
+            return NoLease(self.id)
+        if isinstance(message, (Set, Delete)):
+            self._learn(message.ring)
+        if isinstance(message, _UNDER_LEASE) and not self.life.leased:
+            return NoLease(self.id)
         return self._handlers[type(message)](message)
 
-    def begin(self, ring: Ring) -> None:
-        """Starts to serve as a member of this ring. Near entries of an earlier life are ended first."""
-        self._versions.lease[0] = 0.0
+    # ---------------------------------------------------------------------------------------- membership
+
+    def hello(self) -> Hello:
+        """What to ask the directory: three times in a lease, soon again without one, and at once after a new ring."""
+        return self.life.hello(self._ring.epoch, self.handing or bool(self._borrowed))
+
+    def granted(self, hello: Hello, grant: Grant | None) -> None:
+        """The directory's answer, however late."""
+        if grant is None or not self.life.answers(hello, grant):
+            return
+        if grant.standing is Standing.COLD:
+            self._wipe()
+            self.life.begin(grant.ticket)
+            return
+        returns, self.life.fresh = self.life.fresh, False
+        if grant.view is not None and returns:
+            self._return(grant.view.ring, grant.groups)
+        elif grant.view is not None:
+            self._learn(grant.view.ring)
+        self.life.renew(hello, grant)
+
+    def _wipe(self) -> None:
+        """It is no member, or no longer one: whatever it has may be out of date."""
+        self.life.lose()
+        self._flights.take_out_all()
+        self._fills.take_out_all()
+        self._outgoing.drop()
+        self._incoming.drop()
+        self._borrowed.clear()
+        self._pages.drop()
+        for store in self._stores.values():
+            store.forget_all()
         self._versions.bump_all()
-        self._learn(ring)
-        # The place of the lease: readers check it already; renewing and losing it come with fencing.
-        self._versions.lease[0] = FOREVER
+        self._ring = _NO_RING
+
+    def _return(self, ring: Ring, groups: Iterable[GroupSpec]) -> None:
+        """A new process goes on with the pages of the one before it, whose life has not ended.
+
+        Large values and the order of uses went with that process. What else is not as it was stored is dropped.
+        """
+        self._ring = ring
+        for spec in groups:
+            self._define(Define(spec))
+        now, after = self._clock(), b""
+        while items := self._pages.items(after, RETURN_KEYS):
+            self._pages.delete([key for key, stored in items if not self._recover(key, stored, now)])
+            after = items[-1][0]
+        for store in self._stores.values():
+            store.trim()
+        self._outgoing.begin(ring, hand=False)
+
+    def _recover(self, key: bytes, stored: bytes, now: float) -> bool:
+        """Takes an entry in, if that may be."""
+        group = self._groups.get(group_of(key)) if record.sound(key, stored) else None
+        if group is None:
+            self._dropped += 1
+            return False
+        head = record.header(stored)
+        live = head.stored - RETURN_S <= now < head.expires
+        if record.is_stub(stored) or not live or self._ring.owner(key) != self.id:
+            return False
+        group.store.recover(key, stored)
+        self._recovered += 1
+        return True
 
     def end(self) -> None:
         """Serves no more: nobody uses its pages or near entries after this."""
-        self._versions.lease[0] = 0.0
+        self.life.end()
+
+    def leave(self) -> Leave:
+        """Ends, and what to tell the directory of it."""
+        self.end()
+        return Leave(self.id, self.life.ticket)
+
+    @property
+    def epoch(self) -> int:
+        """Of the ring that it knows."""
+        return self._ring.epoch
 
     @property
     def pressed(self) -> bool:
@@ -156,6 +258,8 @@ class Shard:
             self._settle(list(self._flights.running) if full else self._flights.chunks_of(ask.keys))
         now = self._clock()
         items: list[Any] = [None if ask.fresh else self._known(group, key, now, ask.again) for key in ask.keys]
+        if self._incoming.open and not ask.fresh and not ask.asked:
+            self._refer(ask.keys, items)
         if ask.fill:
             self._claim(ask, items)
         elif ask.load and spec.getter is not None:
@@ -165,6 +269,13 @@ class Shard:
                 group.store.remove(ask.keys)
             items = [Missing() if item is None else item for item in items]
         return Answers(items, now, self._ring.epoch)
+
+    def _refer(self, names: Iterable[bytes], items: list[Any]) -> None:
+        """Puts word of who may still have it in the place of what was not found and is not being loaded."""
+        for place, (key, item) in enumerate(zip(names, items, strict=True)):
+            if item is None and key not in self._flights and key not in self._fills:
+                holders = self._incoming.holders(key)
+                items[place] = Elsewhere(holders) if holders else None
 
     def _owns(self, asked: Iterable[bytes]) -> bool:
         return all(self._ring.owner(key) == self.id for key in asked)
@@ -210,6 +321,7 @@ class Shard:
         if spec is None or not current or not self._owns([ask.key]):
             return Ack(self._ring.epoch, 0)
         blob = ask.blob
+        self._incoming.close([ask.key])
         fates = group.keep({ask.key: ask.result}, lambda _: blob and self._loader.hold(blob), self._clock())
         self._note(spec, {ask.key: ask.note}, {ask.key: ask.result}, fates)
         return Ack(self._ring.epoch, 1)
@@ -237,6 +349,7 @@ class Shard:
     def _keep(self, group: ShardGroup, landed: list[Flight], outcome: Outcome, load: Load) -> None:
         """Stores what has landed. Whatever goes wrong with that, those who wait for it get it."""
         now = self._clock()
+        self._incoming.close(flight.key for flight in landed)
         try:
             fates = group.keep({flight.key: outcome[flight.key] for flight in landed}, load.large, now)
         except Exception:  # no room, or a large value is lost
@@ -275,13 +388,16 @@ class Shard:
     # ------------------------------------------------------------------------------------- invalidation
 
     def _set(self, ask: Set) -> Ack | Moved | NoSuchGroup:
-        self._learn(ask.ring)
         group = self._groups.get(ask.group)
         if group is None:
             return NoSuchGroup(ask.group)
-        names = [key for key, _, _ in ask.items]
-        if not self._owns(names):
+        if self._unconfirmed.over(ask.operation):
+            return Ack(self._ring.epoch)
+        names = tuple(key for key, _, _ in ask.items)
+        if not self._owns(names) or ask.ring.lives.get(self.id, 0) != self.life.ticket:  # it was meant for another life
             return Moved(self._ring.epoch)
+        self._unconfirmed.begin(Begun(ask.operation, ask.group, names, stored=True))
+        self._incoming.close(names)
         self._flights.take_out(names)
         self._fills.take_out(names)
         now, options = self._clock(), group.spec.options
@@ -296,7 +412,6 @@ class Shard:
         return Ack(self._ring.epoch, group.put(entries))
 
     def _delete(self, ask: Delete) -> Ack | NoSuchGroup:
-        self._learn(ask.ring)
         if ask.group in self._replaced:
             return NoSuchGroup(ask.group, replaced=True)
         group = self._groups.get(ask.group)
@@ -305,13 +420,17 @@ class Shard:
         if ask.keys is None:
             self._flights.take_out_group(ask.group)
             self._fills.take_out_group(ask.group)
+            self._incoming.close_group(ask.group)
             self._notes.removed_group(ask.group)
         else:
             self._flights.take_out(ask.keys)
             self._fills.take_out(ask.keys)
+            self._incoming.close(ask.keys)
             self._notes.removed(ask.keys)
         if group is None:
             return Ack(self._ring.epoch)
+        if ask.removal and self._answers_for(ask.keys):
+            self._unconfirmed.begin(Begun(ask.operation, ask.group, ask.keys, stored=False))
         removed = group.clear() if ask.keys is None else group.store.remove(ask.keys)
         if ask.keys is None:
             group.forget_definitions()
@@ -319,7 +438,22 @@ class Shard:
             group.counts["removals"] += removed
         return Ack(self._ring.epoch, removed)
 
+    def _answers_for(self, names: tuple[bytes, ...] | None) -> bool:
+        """Whether this shard is the one to finish an operation on these keys, or on a whole group."""
+        if names is None:
+            return self.id == next(iter(self._ring.members), None)
+        return any(self._ring.owner(key) == self.id for key in names)
+
+    def overdue(self) -> list[tuple[Begun, GroupSpec]]:
+        """Invalidations that nobody has finished, and that are to be finished from here; then `finished`."""
+        due = self._unconfirmed.overdue()
+        return [(begun, self._groups[begun.group].spec) for begun in due if begun.group in self._groups]
+
+    def finished(self, begun: Begun) -> None:
+        self._unconfirmed.end(begun.operation)
+
     def _bump(self, ask: Bump) -> Ack:
+        self._unconfirmed.end(ask.operation)
         if ask.keys is None:
             self._versions.bump_all()
         else:
@@ -366,12 +500,87 @@ class Shard:
         return Ack(self._ring.epoch)
 
     def _learn(self, ring: Ring) -> None:
-        """Takes a newer ring. What is no longer owned goes; handing it over to its new owner will come here."""
-        if ring.epoch <= self._ring.epoch:
+        """Takes a newer ring. What is no longer owned is handed over, if it is known to be up to date."""
+        if ring.epoch > self._ring.epoch:
+            self._incoming.begin(self._ring, ring)
+            self._ring = ring
+            self._outgoing.begin(ring, hand=self.life.leased)
+
+    # --------------------------------------------------------------------------------- change of owners
+
+    def batch(self) -> tuple[str, Any] | None:
+        """The next message of the hand-over, and the shard that it is for; then `handed`. None: nothing for now."""
+        return self._outgoing.next(self._large)
+
+    @property
+    def handing(self) -> bool:
+        """Whether there is, or may be, something left to hand over."""
+        return bool(self._outgoing)
+
+    def handed(self, target: str, message: Any, answer: Any) -> None:
+        """What came of it: entries that are there now go from here."""
+        entries = self._outgoing.sent(target, message, answer, self._spec)
+        for key, stored, _ in entries:
+            group = self._groups.get(group_of(key))
+            if group is not None and self._pages.get(key) == stored:
+                group.store.remove([key])
+
+    def _spec(self, group: int) -> GroupSpec | None:
+        return self._groups[group].spec if group in self._groups else None
+
+    def _large(self, key: bytes) -> Future:
+        return self._groups[group_of(key)].store.large(key)
+
+    def _discard(self, names: list[bytes]) -> None:
+        for key in names:
+            if (group := self._groups.get(group_of(key))) is not None:
+                group.store.remove([key])
+
+    def _adopt(self, ask: Adopt) -> Ack | Moved | NoSuchGroup:
+        """Takes what belongs here now, unless something newer was heard of it."""
+        self._learn(ask.ring)
+        if ask.ring.epoch < self._ring.epoch or ask.ring.lives.get(self.id, 0) != self.life.ticket:
+            return Moved(self._ring.epoch)
+        unknown = next((group for entry in ask.entries if (group := group_of(entry.key)) not in self._groups), None)
+        if unknown is not None:
+            return NoSuchGroup(unknown, replaced=unknown in self._replaced)
+        taken = [entry for entry in ask.entries if self._takes(entry)] if self._incoming.open else []
+        for entry in taken:
+            self._take(entry, self._clock() - ask.now)
+        if ask.done:
+            self._incoming.finished(ask.source)
+        return Ack(self._ring.epoch, len(taken))
+
+    def _takes(self, entry: Moving) -> bool:
+        key = entry.key
+        return (
+            self._ring.owner(key) == self.id
+            and key not in self._groups[group_of(key)].store
+            and (self._incoming.takes(key) and key not in self._flights and key not in self._fills)
+        )
+
+    def _take(self, entry: Moving, ahead_s: float) -> None:
+        key, store = entry.key, self._groups[group_of(entry.key)].store
+        new = Entry(record.shifted(entry.record, ahead_s), entry.large)
+        if store.fits(key, new) and not store.put({key: new}) and entry.large is not None:
+            self._borrowed[key] = entry.large
+
+    def borrowed(self) -> list[tuple[bytes, Future]]:
+        """Large values that would go with the shard that they came from; `own` gives them memory of this shard's."""
+        return list(self._borrowed.items())
+
+    def own(self, key: bytes, borrowed: Future, blob: Blob | None) -> None:
+        """The value itself, if it is still wanted; None: it is lost."""
+        if self._borrowed.get(key) is not borrowed:
             return
-        self._ring = ring
-        for group in self._groups.values():
-            group.store.remove([key for key in group.store.scan(group.prefix) if ring.owner(key) != self.id])
+        del self._borrowed[key]
+        group = self._groups.get(group_of(key))
+        if group is None or key not in group.store or group.store.large(key) is not borrowed:
+            return
+        if blob is None:
+            group.store.remove([key])
+        else:
+            group.store.own(key, self._loader.hold(blob))
 
     # ------------------------------------------------------------------------------------------ questions
 
@@ -409,5 +618,8 @@ class Shard:
             bytes=sum(store.bytes for store in stores),
             loads=len(self._flights.running),
             epoch=self._ring.epoch,
-            lease_s=max(self._versions.lease[0] - self._clock(), 0.0),
+            lease_s=self.life.left_s,
+            handing=self.handing,
+            recovered=self._recovered,
+            dropped=self._dropped,
         )

@@ -30,12 +30,20 @@ class Wait(NamedTuple):
 Steps = Generator[Wait, list[Any], T]
 
 
+class LocalPages(NamedTuple):
+    """The pages of a shard on this node, and the lease under which they may be used."""
+
+    pages: Pages
+    lease: Sequence[float]
+
+
 class Local(NamedTuple):
-    """Shared memory of the shards on this node. Without any the lease has run out: nothing local may be used."""
+    """Shared memory of the shards on this node: slots and lease of one of them, which vouch for near entries, and the
+    pages of all. Without any the lease has run out: nothing local may be used."""
 
     lease: Sequence[float] = (0.0,)
     slots: Sequence[int] = bytes(SLOTS)
-    pages: Mapping[str, Pages] = {}
+    pages: Mapping[str, LocalPages] = {}
 
 
 class Network(Protocol):

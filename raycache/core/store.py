@@ -79,9 +79,13 @@ class Store:
         self._policy.touch(key)
         return stored
 
-    def large(self, key: bytes) -> Future:
-        """The value that a stub stands for."""
-        return self._large[key]
+    def large(self, key: bytes) -> Future | None:
+        """The value that a stub stands for; None for any other entry."""
+        return self._large.get(key)
+
+    def own(self, key: bytes, large: Future) -> None:
+        """The value that a stub stands for lies elsewhere now."""
+        self._large[key] = large
 
     def touch(self, keys: Iterable[bytes]) -> None:
         """These were hit where the shard did not see it."""
@@ -112,26 +116,30 @@ class Store:
         replaced = [key for key in entries if key in self._policy]
         self._forget(replaced)
         evicted = self._evict(self.bytes + size - self.capacity_bytes)
-        puts = {key: entry.record for key, entry in entries.items()}
+        puts = {key: record.sealed(key, entry.record) for key, entry in entries.items()}
         try:
             self._pages.write(puts, evicted)
         except PagesFull:
             self._pages.delete([*replaced, *evicted])
             if not self._put_when_full(puts):
                 return list(entries)
-        self.bytes += size
         for key, entry in entries.items():
-            usage = self.usage[group_of(key)]
-            usage.entries += 1
-            usage.bytes += entry_bytes(key, entry.record)
-            self._policy.add(key)
+            self.recover(key, entry.record)
             if entry.large is not None:
                 self._large[key] = entry.large
-            expires = record.header(entry.record).expires
-            if expires != record.NEVER:
-                heapq.heappush(self._expiries, (expires, key))
         self._trim_expiries()
         return []
+
+    def recover(self, key: bytes, stored: bytes) -> None:
+        """Takes an entry that the pages have into the books."""
+        size, usage = entry_bytes(key, stored), self.usage[group_of(key)]
+        self.bytes += size
+        usage.entries += 1
+        usage.bytes += size
+        self._policy.add(key)
+        expires = record.header(stored).expires
+        if expires != record.NEVER:
+            heapq.heappush(self._expiries, (expires, key))
 
     def _put_when_full(self, puts: dict[bytes, bytes]) -> bool:
         for _ in range(_TRIES_WHEN_FULL):
@@ -187,10 +195,22 @@ class Store:
         """Removes what starts with a prefix; how many entries there were."""
         return self.remove(self.scan(prefix))
 
+    def forget_all(self) -> None:
+        """After the pages were dropped: there are no entries any more."""
+        self.bytes, self._policy = 0, LRU()
+        self._large.clear()
+        self._expiries.clear()
+        for usage in self.usage.values():
+            usage.entries = usage.bytes = 0
+
+    def trim(self) -> None:
+        """Makes room until the entries fit into the capacity."""
+        self._pages.delete(self._evict(self.bytes - self.capacity_bytes))
+
     def resize(self, capacity_bytes: int) -> None:
         """Another capacity from now on; what no longer fits goes."""
         self.capacity_bytes = capacity_bytes
-        self._pages.delete(self._evict(self.bytes - capacity_bytes))
+        self.trim()
 
     def expire(self, now: float) -> None:
         """Removes what is over, whatever its recency."""

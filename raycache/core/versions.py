@@ -18,7 +18,7 @@ SLOTS = 1 << 16
 FOREVER = float("inf")
 
 _MAGIC = b"rcslots1"
-_LEASE_AT, _SLOTS_AT = 64, mmap.PAGESIZE
+_LEASE_AT, _TICKET_AT, _SLOTS_AT = 64, 128, mmap.PAGESIZE
 _BYTES = _SLOTS_AT + 8 * SLOTS
 
 
@@ -28,7 +28,8 @@ def slot_of(digest: int) -> int:
 
 
 class Versions:
-    """The mapped file: `slots`, and the lease, which holds until the node's monotonic clock reads `lease[0]`."""
+    """The mapped file: `slots`, the lease, which holds until the node's monotonic clock reads `lease[0]`, and the
+    ticket of the shard's life as a member, which a restarted process finds in `ticket[0]` (0: none)."""
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
         """Opens the file, or makes it; raises OSError where there is no room for it (ENOSPC)."""
@@ -50,6 +51,7 @@ class Versions:
             self._map.close()
             raise OSError(f"{path} is no file of version slots")
         self.lease = view[_LEASE_AT : _LEASE_AT + 8].cast("d")
+        self.ticket = view[_TICKET_AT : _TICKET_AT + 8].cast("Q")
         self.slots = view[_SLOTS_AT:].cast("Q")
         view.release()
 
@@ -63,5 +65,6 @@ class Versions:
 
     def close(self) -> None:
         self.lease.release()
+        self.ticket.release()
         self.slots.release()
         self._map.close()

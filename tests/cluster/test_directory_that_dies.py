@@ -14,7 +14,7 @@ from sources import Source
 from waiting import until
 
 import raycache
-from raycache.cluster.directory import NAMESPACE, directory_name
+from raycache.cluster.peers import NAMESPACE, directory_name
 
 
 def kill_directory(cache: raycache.Cache) -> int:
