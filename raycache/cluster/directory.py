@@ -22,7 +22,7 @@ from raycache.cluster import nodes
 from raycache.cluster.peers import NAMESPACE, shard_name
 from raycache.cluster.shard import ShardActor
 from raycache.core.directory import Directory
-from raycache.core.messages import Describe, Drain, Fence, Learn, Leave, Scale, Suspect, View
+from raycache.core.messages import Describe, Drain, Fence, Learn, Leave, Report, Scale, Suspect, View
 from raycache.options import CacheOptions
 
 _log = logging.getLogger(__name__)
@@ -128,7 +128,14 @@ class DirectoryActor:
         if handle is not None:
             ray.kill(handle)
         self._handles.pop(id, None)
-        self.handle(leave if isinstance(leave, Leave) else Fence(id, view.ring.lives.get(id, 0)))
+        if not isinstance(leave, Leave):
+            self.handle(Fence(id, view.ring.lives.get(id, 0)))
+            return
+        heir = next((handle for other in view.ring.members if other != id and (handle := self._handle(other))), None)
+        if heir is not None and leave.events:
+            told = [heir.handle.remote(Report(group, events, ())) for group, events in leave.events.items()]
+            ray.wait(told, num_returns=len(told), timeout=PATIENCE_S)
+        self.handle(leave)
 
     def _drain_going(self) -> None:
         """Has the shards of nodes that are about to go hand over what they have."""

@@ -157,7 +157,7 @@ class Membership:
         self._admit()
 
     def _admit(self) -> None:
-        now = self._clock()
+        now, patience_s = self._clock(), LEASES_BEHIND * self._lease_s
         for id, member in self._members.items():
             if member.admitted:
                 continue
@@ -165,8 +165,8 @@ class Membership:
             if not behind:
                 member.admitted = True
                 self.changes += 1
-            elif now - member.joined > LEASES_BEHIND * self._lease_s:
-                for other in behind:
+            for other in behind:
+                if now - max(member.joined, other.joined) > patience_s:
                     self._fence(other)
 
     def behind(self) -> list[str]:

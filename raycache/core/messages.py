@@ -462,6 +462,7 @@ class Leave:
 
     id: str
     ticket: int
+    events: Mapping[int, Stats] = field(default_factory=dict)  # what it has counted, by group; not to be lost with it
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any, Protocol
 
 from raycache.core import keys, record
@@ -17,6 +16,7 @@ from raycache.core.codec import Blob
 from raycache.core.fills import Fills
 from raycache.core.flights import Chunk, Flight, Flights, Load
 from raycache.core.getters import INLINE_BYTES, lifetime, said
+from raycache.core.groups import Groups
 from raycache.core.handover import Incoming, Outgoing
 from raycache.core.life import Life
 from raycache.core.messages import (
@@ -62,7 +62,7 @@ from raycache.core.pages import Pages
 from raycache.core.ring import Ring
 from raycache.core.shard_group import ShardGroup, header
 from raycache.core.stats import Stats
-from raycache.core.store import Entry, Store
+from raycache.core.store import Entry
 from raycache.core.unconfirmed import Begun, Unconfirmed
 from raycache.core.versions import Versions, slot_of
 
@@ -73,9 +73,6 @@ _WITHOUT_LIFE = (Bump, Count, Describe)
 #: Without a lease it answers everything but these, which read what a lease protects, or confirm what only a lease can.
 _UNDER_LEASE = (Get, Set, Delete)
 _NO_RING = Ring(-1, {})
-#: Entries that a restarted shard looks at in one step, and by how much a time may be in the future there: it is kept
-#: in few digits.
-RETURN_KEYS, RETURN_S = 2000, 60.0
 
 
 class Loader(Protocol):
@@ -111,18 +108,13 @@ class Shard:
         self._pages, self._versions, self._loader, self._clock = pages, versions, loader, clock
         self.life = Life(info, versions, clock, lease_s)
         self._ring = _NO_RING
-        self._groups: dict[int, ShardGroup] = {}
-        self._stores: dict[str, Store] = {}  # by pool; a group without one has its own, under its name
-        self._newest: dict[str, int] = {}  # id of the newest group of a name
-        self._replaced: set[int] = set()
+        self._groups = Groups(pages)
         self._flights = Flights(loader.start, clock, max_loads)
         self._fills = Fills(clock)
-        self._notes = Notes(self._has, clock)
-        self._outgoing = Outgoing(self.id, pages, clock, self._discard)
+        self._notes = Notes(self._groups.has, clock)
+        self._outgoing = Outgoing(self.id, pages, clock, self._groups.remove)
         self._incoming = Incoming(self.id, clock)
         self._unconfirmed = Unconfirmed(clock)
-        self._borrowed: dict[bytes, Future] = {}  # large values whose memory is that of the shard they came from
-        self._recovered = self._dropped = 0
         self._handlers: dict[type, Callable[[Any], Any]] = {
             Get: self._get,
             Filled: self._filled,
@@ -154,7 +146,7 @@ class Shard:
 
     def hello(self) -> Hello:
         """What to ask the directory: three times in a lease, soon again without one, and at once after a new ring."""
-        return self.life.hello(self._ring.epoch, self.handing or bool(self._borrowed))
+        return self.life.hello(self._ring.epoch, self.handing or bool(self._groups.borrowed))
 
     def granted(self, hello: Hello, grant: Grant | None) -> None:
         """The directory's answer, however late."""
@@ -178,10 +170,7 @@ class Shard:
         self._fills.take_out_all()
         self._outgoing.drop()
         self._incoming.drop()
-        self._borrowed.clear()
-        self._pages.drop()
-        for store in self._stores.values():
-            store.forget_all()
+        self._groups.forget_all()
         self._versions.bump_all()
         self._ring = _NO_RING
 
@@ -193,27 +182,8 @@ class Shard:
         self._ring = ring
         for spec in groups:
             self._define(Define(spec))
-        now, after = self._clock(), b""
-        while items := self._pages.items(after, RETURN_KEYS):
-            self._pages.delete([key for key, stored in items if not self._recover(key, stored, now)])
-            after = items[-1][0]
-        for store in self._stores.values():
-            store.trim()
+        self._groups.recover(self._clock(), lambda key: ring.owner(key) == self.id)
         self._outgoing.begin(ring, hand=False)
-
-    def _recover(self, key: bytes, stored: bytes, now: float) -> bool:
-        """Takes an entry in, if that may be."""
-        group = self._groups.get(group_of(key)) if record.sound(key, stored) else None
-        if group is None:
-            self._dropped += 1
-            return False
-        head = record.header(stored)
-        live = head.stored - RETURN_S <= now < head.expires
-        if record.is_stub(stored) or not live or self._ring.owner(key) != self.id:
-            return False
-        group.store.recover(key, stored)
-        self._recovered += 1
-        return True
 
     def end(self) -> None:
         """Serves no more: nobody uses its pages or near entries after this."""
@@ -222,7 +192,7 @@ class Shard:
     def leave(self) -> Leave:
         """Ends, and what to tell the directory of it."""
         self.end()
-        return Leave(self.id, self.life.ticket)
+        return Leave(self.id, self.life.ticket, {group.spec.id: group.events() for group in self._groups})
 
     @property
     def epoch(self) -> int:
@@ -239,9 +209,7 @@ class Shard:
         self._settle(list(self._flights.running))
         self._flights.forget_ended()
         self._fills.forget_overdue()
-        now = self._clock()
-        for store in self._stores.values():
-            store.expire(now)
+        self._groups.expire(self._clock())
 
     # ---------------------------------------------------------------------------------------------- gets
 
@@ -375,13 +343,9 @@ class Shard:
             elif isinstance(result, Raised):
                 self._notes.failed(key, spec.about, note, result.cost_s, said(result))
 
-    def _has(self, key: bytes) -> bool:
-        group = self._groups.get(group_of(key))
-        return group is not None and key in group.store
-
     def _explain(self, ask: Explain) -> Explained:
         self.tick()
-        group = self._groups.get(group_of(ask.key))
+        group = self._groups.of(ask.key)
         stored = None if group is None else group.store.get(ask.key, self._clock())
         return self._notes.explain(ask, stored, computing=ask.key in self._flights or ask.key in self._fills)
 
@@ -412,7 +376,7 @@ class Shard:
         return Ack(self._ring.epoch, group.put(entries))
 
     def _delete(self, ask: Delete) -> Ack | NoSuchGroup:
-        if ask.group in self._replaced:
+        if self._groups.replaced(ask.group):
             return NoSuchGroup(ask.group, replaced=True)
         group = self._groups.get(ask.group)
         # What was delivered already counts as having been there.
@@ -447,7 +411,7 @@ class Shard:
     def overdue(self) -> list[tuple[Begun, GroupSpec]]:
         """Invalidations that nobody has finished, and that are to be finished from here; then `finished`."""
         due = self._unconfirmed.overdue()
-        return [(begun, self._groups[begun.group].spec) for begun in due if begun.group in self._groups]
+        return [(begun, spec) for begun in due if (spec := self._groups.spec(begun.group)) is not None]
 
     def finished(self, begun: Begun) -> None:
         self._unconfirmed.end(begun.operation)
@@ -463,37 +427,13 @@ class Shard:
     # -------------------------------------------------------------------------------- groups and members
 
     def _define(self, ask: Define) -> Ack | NoSuchGroup:
-        spec = ask.spec
-        newest = self._newest.get(spec.name, 0)
-        if newest > spec.id:
-            return NoSuchGroup(spec.id, replaced=True)
-        if newest < spec.id:
-            self._drop_group(newest)
-            self._newest[spec.name] = spec.id
-            self._groups[spec.id] = ShardGroup(replace(spec, definition=b""), self._store(spec))
-        if ask.resize:
-            self._groups[spec.id].move(self._store(spec))
-            self._store(spec).resize(spec.options.capacity_bytes)
-        if spec.definition:
-            self._groups[spec.id].define(spec)
+        if self._groups.outdated(ask.spec):
+            return NoSuchGroup(ask.spec.id, replaced=True)
+        if replaced := self._groups.define(ask.spec, ask.resize):  # nothing of it is left
+            self._flights.take_out_group(replaced)
+            self._fills.take_out_group(replaced)
+            self._notes.forget_group(replaced)
         return Ack(self._ring.epoch)
-
-    def _store(self, spec: GroupSpec) -> Store:
-        """The store of the group's pool."""
-        name = spec.pool or f"group {spec.name}"
-        if name not in self._stores:
-            self._stores[name] = Store(spec.options.capacity_bytes, self._pages)
-        return self._stores[name]
-
-    def _drop_group(self, id: int) -> None:
-        """A group's definition was replaced: nothing of it is left."""
-        self._replaced.add(id)
-        self._flights.take_out_group(id)
-        self._fills.take_out_group(id)
-        self._notes.forget_group(id)
-        if (group := self._groups.pop(id, None)) is not None:
-            group.clear()
-            group.store.usage.pop(id, None)
 
     def _learn_message(self, ask: Learn) -> Ack:
         self._learn(ask.ring)
@@ -510,7 +450,7 @@ class Shard:
 
     def batch(self) -> tuple[str, Any] | None:
         """The next message of the hand-over, and the shard that it is for; then `handed`. None: nothing for now."""
-        return self._outgoing.next(self._large)
+        return self._outgoing.next(self._groups.large)
 
     @property
     def handing(self) -> bool:
@@ -519,73 +459,39 @@ class Shard:
 
     def handed(self, target: str, message: Any, answer: Any) -> None:
         """What came of it: entries that are there now go from here."""
-        entries = self._outgoing.sent(target, message, answer, self._spec)
-        for key, stored, _ in entries:
-            group = self._groups.get(group_of(key))
-            if group is not None and self._pages.get(key) == stored:
-                group.store.remove([key])
-
-    def _spec(self, group: int) -> GroupSpec | None:
-        return self._groups[group].spec if group in self._groups else None
-
-    def _large(self, key: bytes) -> Future:
-        return self._groups[group_of(key)].store.large(key)
-
-    def _discard(self, names: list[bytes]) -> None:
-        for key in names:
-            if (group := self._groups.get(group_of(key))) is not None:
-                group.store.remove([key])
+        self._groups.let_go(self._outgoing.sent(target, message, answer, self._groups.spec))
 
     def _adopt(self, ask: Adopt) -> Ack | Moved | NoSuchGroup:
         """Takes what belongs here now, unless something newer was heard of it."""
         self._learn(ask.ring)
         if ask.ring.epoch < self._ring.epoch or ask.ring.lives.get(self.id, 0) != self.life.ticket:
             return Moved(self._ring.epoch)
-        unknown = next((group for entry in ask.entries if (group := group_of(entry.key)) not in self._groups), None)
+        unknown = next((entry.key for entry in ask.entries if self._groups.of(entry.key) is None), None)
         if unknown is not None:
-            return NoSuchGroup(unknown, replaced=unknown in self._replaced)
+            return NoSuchGroup(group_of(unknown), replaced=self._groups.replaced(group_of(unknown)))
         taken = [entry for entry in ask.entries if self._takes(entry)] if self._incoming.open else []
         for entry in taken:
-            self._take(entry, self._clock() - ask.now)
+            self._groups.take(entry, self._clock() - ask.now)
         if ask.done:
             self._incoming.finished(ask.source)
         return Ack(self._ring.epoch, len(taken))
 
     def _takes(self, entry: Moving) -> bool:
-        key = entry.key
-        return (
-            self._ring.owner(key) == self.id
-            and key not in self._groups[group_of(key)].store
-            and (self._incoming.takes(key) and key not in self._flights and key not in self._fills)
-        )
-
-    def _take(self, entry: Moving, ahead_s: float) -> None:
-        key, store = entry.key, self._groups[group_of(entry.key)].store
-        new = Entry(record.shifted(entry.record, ahead_s), entry.large)
-        if store.fits(key, new) and not store.put({key: new}) and entry.large is not None:
-            self._borrowed[key] = entry.large
+        key, busy = entry.key, entry.key in self._flights or entry.key in self._fills
+        return self._ring.owner(key) == self.id and not (busy or self._groups.has(key)) and self._incoming.takes(key)
 
     def borrowed(self) -> list[tuple[bytes, Future]]:
         """Large values that would go with the shard that they came from; `own` gives them memory of this shard's."""
-        return list(self._borrowed.items())
+        return self._groups.borrowed
 
     def own(self, key: bytes, borrowed: Future, blob: Blob | None) -> None:
         """The value itself, if it is still wanted; None: it is lost."""
-        if self._borrowed.get(key) is not borrowed:
-            return
-        del self._borrowed[key]
-        group = self._groups.get(group_of(key))
-        if group is None or key not in group.store or group.store.large(key) is not borrowed:
-            return
-        if blob is None:
-            group.store.remove([key])
-        else:
-            group.store.own(key, self._loader.hold(blob))
+        self._groups.own(key, borrowed, self._loader.hold, blob)
 
     # ------------------------------------------------------------------------------------------ questions
 
     def _keys(self, ask: Keys) -> list[bytes] | NoSuchGroup:
-        group = self._groups.get(group_of(ask.prefix))
+        group = self._groups.of(ask.prefix)
         if group is None:
             return []
         self.tick()
@@ -593,7 +499,7 @@ class Shard:
 
     def _count(self, ask: Count) -> dict[int, Stats]:
         self.tick()
-        return {id: group.stats() for id, group in self._groups.items() if ask.group in (None, id)}
+        return {group.spec.id: group.stats() for group in self._groups if ask.group in (None, group.spec.id)}
 
     def _report(self, ask: Report) -> Ack | NoSuchGroup:
         group = self._groups.get(ask.group)
@@ -605,7 +511,6 @@ class Shard:
 
     def _describe(self, _: Describe) -> ShardInfo:
         self.tick()
-        stores = self._stores.values()
         return ShardInfo(
             id=self.id,
             node=self._info.node,
@@ -614,12 +519,12 @@ class Shard:
             folder=self._info.folder,
             weight=self._info.weight,
             capacity_bytes=self._info.capacity_bytes,
-            entries=sum(map(len, stores)),
-            bytes=sum(store.bytes for store in stores),
+            entries=self._groups.count,
+            bytes=self._groups.size,
             loads=len(self._flights.running),
             epoch=self._ring.epoch,
             lease_s=self.life.left_s,
             handing=self.handing,
-            recovered=self._recovered,
-            dropped=self._dropped,
+            recovered=self._groups.recovered,
+            dropped=self._groups.dropped,
         )

@@ -51,9 +51,13 @@ class ShardGroup:
 
     def stats(self) -> Stats:
         usage = self.store.usage[self.spec.id]
+        return self.events() + Stats(entries=usage.entries, bytes=usage.bytes)
+
+    def events(self) -> Stats:
+        """What has happened, without what is there."""
+        usage = self.store.usage[self.spec.id]
         here: dict[str, Any] = dict(self.counts)
-        here |= {"evictions": usage.evictions, "expirations": usage.expirations}
-        return self.reported + Stats(entries=usage.entries, bytes=usage.bytes, **here)
+        return self.reported + Stats(evictions=usage.evictions, expirations=usage.expirations, **here)
 
     def find(self, key: bytes, now: float) -> bytes | Large | None:
         """The record of a live entry, with its value where that lies elsewhere."""

@@ -1,13 +1,8 @@
-"""The command `raycache`: looks into a cache that is up, and shows what one does in a demo."""
+"""The command `raycache`: starts and ends a cache, looks into one that is up, and shows what one does in a demo."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import functools
 import json
-import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,75 +11,33 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from raycache._version import __version__
-from raycache.cache import Cache, join
+from raycache.cache import Cache
 from raycache.core.keys import Key
-from raycache.core.stats import Stats
-from raycache.edge import tables, text
+from raycache.edge import command, diagnose, lifecycle, status, tables, text
+from raycache.edge.command import Commands, echo, in_cache, line
 from raycache.edge.demo import PASSES, Result, run
 from raycache.edge.measure import python_files, standard_library
-from raycache.errors import CacheUnavailable, NotFound, RaycacheError
+from raycache.errors import NotFound, RaycacheError
 
 _ABSENT: Any = object()
-_ADDRESS_HELP = (
-    "Ray to join: host:port (set RAY_AUTH_MODE=token if it wants one), else RAY_ADDRESS, else one found here."
-)
 
 
-class _Commands(click.Group):
-    """Shows what raycache raises in one line, and ends with status 1."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except RaycacheError as error:
-            raise click.ClickException(_line(error)) from error
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="raycache")
 def main() -> None:
     """raycache: a distributed, read-through cache for Python on Ray.
 
-    `demo` shows what it does, on a local Ray of its own. The other commands look into a cache that is up, and start
-    neither a Ray nor a cache.
+    `up` starts a cache in the Ray that runs here, `down` ends it, and `doctor` finds out what is wrong. `demo` shows
+    what a cache does, on a local Ray of its own. The other commands look into a cache that is up, and start neither a
+    Ray nor a cache.
     """
 
 
+for _command in (*lifecycle.COMMANDS, status.status, diagnose.doctor):
+    main.add_command(_command)
+
+
 # ------------------------------------------------------------------------------------------- a cache that is up
-
-
-def _quiet_ray() -> None:
-    """Keeps Ray's log out of the output; before ray is imported, which reads these."""
-    for name in ("RAY_LOG_TO_DRIVER", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"):
-        os.environ.setdefault(name, "0")
-    os.environ.setdefault("RAY_LOGGER_LEVEL", "error")
-
-
-@contextlib.contextmanager
-def _joined(name: str, address: str | None) -> Iterator[Cache]:
-    where = address or os.environ.get("RAY_ADDRESS")
-    if where == "local":
-        raise CacheUnavailable("the address 'local' means a new Ray, which has no cache; name that of a running one")
-    _quiet_ray()
-    with contextlib.closing(join(name, address=address)) as cache:
-        yield cache
-
-
-def _in_cache(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives the command the cache that its options name."""
-
-    @click.option("--name", default="default", show_default=True, help="Name of the cache.")
-    @click.option("--address", help=_ADDRESS_HELP)
-    @functools.wraps(command)
-    def in_cache(name: str, address: str | None, **options: Any) -> None:
-        with _joined(name, address) as cache:
-            command(cache, **options)
-
-    return in_cache
 
 
 _key_type = click.option(
@@ -117,44 +70,11 @@ def _read_value(ctx: click.Context, param: click.Parameter, typed: str) -> Any:
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of tables.")
-@_in_cache
-def status(cache: Cache, as_json: bool) -> None:
-    """Show the shards and groups of a cache."""
-    shards = sorted(cache.shards(), key=lambda shard: shard.id)
-    groups: dict[str, Stats] | None = None
-    trouble: CacheUnavailable | None = None
-    try:
-        groups = cache.stats_by_group()
-    except CacheUnavailable as error:  # the shards are shown all the same: which of them is it?
-        trouble = error
-    if as_json:
-        document = {
-            "cache": cache.name,
-            "version": __version__,
-            "shards": [dataclasses.asdict(shard) for shard in shards],
-            "groups": None if groups is None else {name: stats.as_dict() for name, stats in groups.items()},
-            "total": None if groups is None else sum(groups.values(), Stats()).as_dict(),
-            "error": None if trouble is None else _line(trouble),
-        }
-        click.echo(text.to_json(document))
-    else:
-        out = tables.console()
-        out.print(tables.shards_table(shards))
-        if groups:
-            out.print(tables.groups_table(groups))
-        elif groups is not None:
-            out.print("No groups; cache.group(name, getter=...) in a program registers one.")
-    if trouble is not None:
-        raise trouble
-
-
-@main.command()
 @click.argument("group")
 @click.argument("key", callback=_read_key)
 @_key_type
 @click.option("--peek", is_flag=True, help="Do not load a key that is not in the cache.")
-@_in_cache
+@in_cache
 def get(cache: Cache, group: str, key: Key, peek: bool, **_: Any) -> None:
     """Print the value of KEY, loading it if need be.
 
@@ -166,11 +86,11 @@ def get(cache: Cache, group: str, key: Key, peek: bool, **_: Any) -> None:
     except RaycacheError:
         raise
     except Exception as error:  # the getter's own, or of a value whose class is not known here
-        raise click.ClickException(f"{type(error).__name__}: {_line(error)}") from error
+        raise click.ClickException(f"{type(error).__name__}: {line(error)}") from error
     if value is _ABSENT:
         raise NotFound(f"{key!r} is not in the group {group!r}; without --peek it is loaded")
     shown = text.show_value(value)
-    click.echo(shown, nl=isinstance(shown, str))
+    echo(shown, nl=isinstance(shown, str))
 
 
 @main.command(name="set")
@@ -180,7 +100,7 @@ def get(cache: Cache, group: str, key: Key, peek: bool, **_: Any) -> None:
 @_key_type
 @click.option("--ttl", help="How long the value lives, like 30s, 5m or 1h30m; by default as long as the group says.")
 @click.option("--json", "from_json", is_flag=True, is_eager=True, help="VALUE is JSON; otherwise it is text.")
-@_in_cache
+@in_cache
 def set_(cache: Cache, group: str, key: Key, value: Any, ttl: str | None, **_: Any) -> None:
     """Put VALUE into the cache under KEY.
 
@@ -194,11 +114,11 @@ def set_(cache: Cache, group: str, key: Key, value: Any, ttl: str | None, **_: A
 @click.argument("group")
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...", callback=_read_key)
 @_key_type
-@_in_cache
+@in_cache
 def rm(cache: Cache, group: str, keys: list[Key], **_: Any) -> None:
     """Remove keys from the cache, everywhere; says how many were there."""
     removed = cache.group(group).remove_many(keys)
-    click.echo(f"removed {removed} of {len(keys)} {'key' if len(keys) == 1 else 'keys'}")
+    echo(f"removed {removed} of {len(keys)} {'key' if len(keys) == 1 else 'keys'}")
 
 
 # ----------------------------------------------------------------------------------------------------- the demo
@@ -222,12 +142,12 @@ def demo(folder: Path | None, nodes: int, workers: int, as_json: bool) -> None:
         files = python_files(folder := folder.absolute())
     if not files:
         raise click.UsageError(f"there are no *.py files below {folder}")
-    _quiet_ray()
+    command.quiet_ray()
     result = _with_progress(folder, files, nodes, workers)
     if as_json:
-        click.echo(text.to_json(result.as_dict()))
+        echo(text.to_json(result.as_dict()))
     else:
-        tables.console().print(*tables.demo_tables(result), sep="\n")
+        command.console().print(*tables.demo_tables(result), sep="\n")
     if not result.once:
         raise click.ClickException(
             f"the cache ran {result.stats.loads:,} loads for {result.files:,} distinct files; it should be one for each"

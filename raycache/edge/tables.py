@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from raycache.core.messages import ShardInfo
 from raycache.core.stats import Stats
 from raycache.edge.demo import Result
+from raycache.edge.doctor import ERROR, OK, WARNING, Finding
 from raycache.units import share_text, size_text, time_text
 
-#: Of output that goes into a file or a pipe; rich would cut it off at 80.
-PLAIN_WIDTH = 140
 TOP = 10
 #: Files that cannot be parsed are listed up to here, and counted.
 UNPARSED_SHOWN = 25
-
-
-def console() -> Console:
-    """For standard output."""
-    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
 
 
 def _table(title: str, columns: Iterable[str], *, left: Sequence[str] = ()) -> Table:
@@ -47,12 +39,21 @@ def shards_table(shards: Iterable[ShardInfo]) -> Table:
             share_text(shard.bytes, shard.capacity_bytes),
             str(shard.loads),
             str(shard.epoch),
-            time_text(shard.lease_s),
-            "[green]reachable[/]",
+            time_text(max(shard.lease_s, 0.0)),
         ]
-        unknown = ["-"] * (len(known) - 1) + ["[red]unreachable[/]"]
-        table.add_row(shard.id, shard.node[:12], *(known if shard.reachable else unknown))
+        unknown = ["-"] * len(known)
+        table.add_row(shard.id, shard.node[:12], *(known if shard.reachable else unknown), _state(shard))
     return table
+
+
+def _state(shard: ShardInfo) -> str:
+    if not shard.reachable:
+        return "[red]unreachable[/]"
+    if shard.lease_s <= 0:
+        return "[red]no lease[/]"
+    if shard.handing:
+        return "[yellow]handing over[/]"
+    return "[green]reachable[/]" if shard.weight > 0 else "[green]reachable[/], owns no keys"
 
 
 def groups_table(groups: Mapping[str, Stats]) -> Table:
@@ -78,6 +79,42 @@ def _figures(stats: Stats) -> list[str]:
         f"{stats.evictions:,}",
         time_text(stats.seconds_saved),
     ]
+
+
+def rates_table(before: Mapping[str, Stats], now: Mapping[str, Stats], seconds: float) -> Table:
+    """One row for each group: what it has, and what happened in it in the seconds between two looks, per second."""
+    columns = ["group", "entries", "bytes", "gets/s", "hit ratio", "loads/s", "failed/s", "evictions/s"]
+    table = _table(f"Groups, in the last {time_text(seconds)}", columns, left=("group",))
+    for name, stats in now.items():
+        table.add_row(escape(name), *_rates(before.get(name, Stats()), stats, seconds))
+    if len(now) > 1:
+        table.add_section()
+        earlier, later = (sum(each.values(), Stats()) for each in (before, now))
+        table.add_row("all", *_rates(earlier, later, seconds), style="bold")
+    return table
+
+
+def _rates(before: Stats, now: Stats, seconds: float) -> list[str]:
+    def since(counter: str) -> int:
+        # The counters of a shard that was restarted began anew.
+        return int(max(getattr(now, counter) - getattr(before, counter), 0))
+
+    rates = {name: f"{since(name) / seconds:,.1f}" for name in ("gets", "loads", "loads_failed", "evictions")}
+    ratio = share_text(min(since("hits"), since("gets")), since("gets"))
+    entries = [f"{now.entries:,}", size_text(now.bytes)]
+    return [*entries, rates["gets"], ratio, rates["loads"], rates["loads_failed"], rates["evictions"]]
+
+
+_STATES = {OK: "[green]ok[/]", WARNING: "[yellow]warning[/]", ERROR: "[bold red]error[/]"}
+
+
+def findings_table(findings: Iterable[Finding]) -> Table:
+    """One row for each finding of the doctor."""
+    columns = ["check", "state", "found", "remedy"]
+    table = _table("What the doctor found", columns, left=columns)
+    for each in findings:
+        table.add_row(each.check, _STATES[each.state], escape(each.found), escape(each.remedy))
+    return table
 
 
 def demo_tables(result: Result) -> list[Table]:

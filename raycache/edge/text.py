@@ -51,9 +51,9 @@ def show_value(value: Any) -> str | bytes:
         return repr(value)
 
 
-def to_json(document: Any) -> str:
-    """One JSON document; numbers that JSON does not have (infinity, NaN) become null."""
-    return json.dumps(_finite(document), indent=2, ensure_ascii=False, allow_nan=False)
+def to_json(document: Any, *, indent: int | None = 2) -> str:
+    """One JSON document; numbers that JSON does not have (infinity, NaN) become null. In one line without indent."""
+    return json.dumps(_finite(document), indent=indent, ensure_ascii=False, allow_nan=False)
 
 
 def _finite(value: Any) -> Any:
