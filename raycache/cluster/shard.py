@@ -161,7 +161,7 @@ class ShardActor:
 
     def _hand_over(self) -> None:
         """Sends entries to their new owners, and finishes what clients have left half-done."""
-        if not self._shard.handing:
+        if not (self._shard.handing and self._shard.life.leased):
             self._moved.wait(TICK_S)
             self._moved.clear()
         while self._send_batch():
@@ -172,7 +172,7 @@ class ShardActor:
     def _send_batch(self) -> bool:
         """One step of the hand-over; whether there is more to do now."""
         with self._lock:
-            if self._stopped or not self._shard.handing:
+            if self._stopped or not (self._shard.handing and self._shard.life.leased):
                 return False
             sending = self._shard.batch()
         if sending is None:

@@ -142,12 +142,9 @@ class Groups:
         """Removes entries that lie elsewhere now, unless they have changed since."""
         for entry in entries:
             if self._pages.get(entry.key) == entry.record:
-                self.remove([entry.key])
-
-    def remove(self, keys: Iterable[bytes]) -> None:
-        for key in keys:
-            if (group := self.of(key)) is not None:
-                group.store.remove([key])
+                group = self.of(entry.key)
+                if group is not None:
+                    group.store.remove([entry.key])
 
     def large(self, key: bytes) -> Future | None:
         """The value that a stub stands for."""

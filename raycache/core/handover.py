@@ -35,19 +35,17 @@ MOST_RINGS = 4
 class Outgoing:
     """What a shard has to hand over."""
 
-    def __init__(
-        self, id: str, pages: Pages, clock: Callable[[], float], discard: Callable[[list[bytes]], None]
-    ) -> None:
-        self._id, self._pages, self._clock, self._discard = id, pages, clock, discard
-        self._ring, self._hand = Ring(-1, {}), False
+    def __init__(self, id: str, pages: Pages, clock: Callable[[], float]) -> None:
+        self._id, self._pages, self._clock = id, pages, clock
+        self._ring = Ring(-1, {})
         self._after: bytes | None = None  # where the walk through the pages stands; None: it is over
         self._outbox: deque[tuple[str, Any]] = deque()
         self._tries = 0
         self._silent: set[str] = set()  # who did not answer
 
-    def begin(self, ring: Ring, hand: bool) -> None:
-        """There is a new ring: the walk starts anew. `hand`: else what others own is discarded."""
-        self._ring, self._hand, self._after, self._tries = ring, hand, b"", 0
+    def begin(self, ring: Ring) -> None:
+        """There is a new ring: the walk starts anew."""
+        self._ring, self._after, self._tries = ring, b"", 0
         self._outbox.clear()
         self._silent.clear()
 
@@ -81,9 +79,6 @@ class Outgoing:
             owner = ring.owner(key)
             if owner is not None and owner != self._id and owner not in self._silent:
                 moving.setdefault(owner, []).append(key)
-        if not self._hand:
-            self._discard([key for some in moving.values() for key in some])
-            moving.clear()
         for owner, some in moving.items():
             for entries in _batches(self._pages.get_many(some), large):
                 self._outbox.append((owner, Adopt(self._id, ring, entries, 0.0)))

@@ -112,7 +112,7 @@ class Shard:
         self._flights = Flights(loader.start, clock, max_loads)
         self._fills = Fills(clock)
         self._notes = Notes(self._groups.has, clock)
-        self._outgoing = Outgoing(self.id, pages, clock, self._groups.remove)
+        self._outgoing = Outgoing(self.id, pages, clock)
         self._incoming = Incoming(self.id, clock)
         self._unconfirmed = Unconfirmed(clock)
         self._handlers: dict[type, Callable[[Any], Any]] = {
@@ -183,7 +183,7 @@ class Shard:
         for spec in groups:
             self._define(Define(spec))
         self._groups.recover(self._clock(), lambda key: ring.owner(key) == self.id)
-        self._outgoing.begin(ring, hand=False)
+        self._outgoing.begin(ring)
 
     def end(self) -> None:
         """Serves no more: nobody uses its pages or near entries after this."""
@@ -440,21 +440,24 @@ class Shard:
         return Ack(self._ring.epoch)
 
     def _learn(self, ring: Ring) -> None:
-        """Takes a newer ring. What is no longer owned is handed over, if it is known to be up to date."""
+        """Takes a newer ring. What is no longer owned is to be handed over."""
         if ring.epoch > self._ring.epoch:
             self._incoming.begin(self._ring, ring)
             self._ring = ring
-            self._outgoing.begin(ring, hand=self.life.leased)
+            self._outgoing.begin(ring)
 
     # --------------------------------------------------------------------------------- change of owners
 
     def batch(self) -> tuple[str, Any] | None:
-        """The next message of the hand-over, and the shard that it is for; then `handed`. None: nothing for now."""
-        return self._outgoing.next(self._groups.large)
+        """The next message of the hand-over, and the shard that it is for; then `handed`. None: nothing for now.
+
+        Only under a lease what is here is known to be up to date.
+        """
+        return self._outgoing.next(self._groups.large) if self.life.leased else None
 
     @property
     def handing(self) -> bool:
-        """Whether there is, or may be, something left to hand over."""
+        """Whether there is, or may be, something left to hand over; nothing goes without a lease."""
         return bool(self._outgoing)
 
     def handed(self, target: str, message: Any, answer: Any) -> None:

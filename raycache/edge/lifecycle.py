@@ -137,11 +137,9 @@ def down(cache: Cache, yes: bool) -> None:
     """
     if not yes and on_terminal():
         there = _entries(cache.shards())
-        click.confirm(
-            f"End the cache {cache.name!r} with {sum(there.values()):,} entries in {len(there)} shards?",
-            abort=True,
-            err=True,
-        )
+        where = "1 shard" if len(there) == 1 else f"{len(there)} shards"
+        what = f"the cache {cache.name!r} with {sum(there.values()):,} entries in {where}"
+        click.confirm(f"End {what}?", abort=True, err=True)
     with busy("ending the cache"):
         cache.destroy()
     echo(f"the cache {cache.name!r} has ended")
