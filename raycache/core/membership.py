@@ -225,3 +225,5 @@ class Membership:
     def _publish(self, epoch: int) -> None:
         self.view = View(self._ring(epoch), {id: member.place for id, member in self._members.items()})
         self.changes += 1
+        for member in self._members.values():
+            member.idle = None

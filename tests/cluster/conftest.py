@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from caches import Caches, check_books
 from cluster_ray import ClusterRay
+from commands import Command
 from peers import Peer, Peers
 from sources import Source
+from waiting import until
 
 import raycache
 
@@ -74,6 +76,15 @@ def cache(cluster_ray: ClusterRay, pool: Peers) -> Iterator[raycache.Cache]:
     caches = Caches(pool)
     yield caches()
     caches.end()
+
+
+@pytest.fixture
+def command() -> Iterator[Command]:
+    """The command `raycache`; when it has ended, so have all processes that it began."""
+    command = Command()
+    yield command
+
+    until(lambda: not command.processes(), lambda: f"no process is left of it, but {command.processes()}", 5.0)
 
 
 _numbers = itertools.count()

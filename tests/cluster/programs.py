@@ -13,6 +13,13 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE_S = 60.0
+#: Opens every program: what it prints itself is all that comes on its standard output. Ray prints messages of the
+#: raylet on that of every driver, at any moment; they go to standard error.
+OWN_OUTPUT = """\
+import functools, sys
+print = functools.partial(print, file=sys.stdout)
+sys.stdout = sys.stderr
+"""
 
 
 class Program:
@@ -22,7 +29,7 @@ class Program:
         """The arguments and environment variables are its own; `starter` is a command that runs it."""
         path = os.pathsep.join([os.fspath(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
         self._process = subprocess.Popen(
-            [*starter, sys.executable, "-c", textwrap.dedent(text), *map(str, arguments)],
+            [*starter, sys.executable, "-c", OWN_OUTPUT + textwrap.dedent(text), *map(str, arguments)],
             env=os.environ | {"PYTHONPATH": path} | environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -1,4 +1,8 @@
-"""Scripts: Python files as users write them, in a folder of their own, run to their end against the tests' Ray."""
+"""Scripts: Python files as users write them, in a folder of their own, run to their end against the tests' Ray.
+
+A script answers through a file, whose path is in the variable ANSWERS: Ray prints messages of the raylet on the
+standard output of every driver, at any moment.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +30,13 @@ class Scripts:
         return path
 
     def run(self, name: str, *arguments: Any, **environment: str) -> list[str]:
-        """The lines that a script prints; it must end well."""
+        """The lines that a script writes to ANSWERS; it must end well."""
+        answers = self.folder.with_name(f"{self.folder.name}-answers")
+        answers.write_text("")
+        given = {"RAY_ADDRESS": self._address, "PYTHONDONTWRITEBYTECODE": "1", "ANSWERS": os.fspath(answers)}
         ended = subprocess.run(
             [sys.executable, self.folder / name, *map(str, arguments)],
-            env=os.environ | {"RAY_ADDRESS": self._address, "PYTHONDONTWRITEBYTECODE": "1"} | environment,
+            env=os.environ | given | environment,
             cwd=self.folder,
             capture_output=True,
             text=True,
@@ -37,4 +44,4 @@ class Scripts:
             check=False,
         )
         assert ended.returncode == 0, f"{name} ended with {ended.returncode}:\n{ended.stderr}"
-        return ended.stdout.splitlines()
+        return answers.read_text().splitlines()

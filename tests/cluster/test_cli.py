@@ -7,62 +7,14 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from commands import TIMEOUT_S, errors
 from waiting import until
 
-COMMAND = os.fspath(Path(sys.executable).with_name("raycache"))
 FILES = 20
-TIMEOUT_S = 120.0
-
-
-class Command:
-    """Runs the command, and knows which processes come from it: they inherit a variable."""
-
-    def __init__(self) -> None:
-        self._mark = uuid.uuid4().hex
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        # In a session of its own: as in a terminal, Ctrl-C reaches all processes of it.
-        return subprocess.Popen(
-            [COMMAND, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"RAYCACHE_TEST": self._mark},
-            start_new_session=True,
-        )
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        with self.start(*arguments) as process:
-            try:
-                out, err = process.communicate(timeout=TIMEOUT_S)
-            finally:
-                process.kill()
-        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
-
-    def processes(self) -> list[str]:
-        """What runs that was begun by the command."""
-        return [os.fspath(path.parent) for path in Path("/proc").glob("[0-9]*/environ") if self._began(path)]
-
-    def _began(self, environ: Path) -> bool:
-        try:
-            return f"RAYCACHE_TEST={self._mark}".encode() in environ.read_bytes()
-        except OSError:  # it has ended, or is another user's
-            return False
-
-
-@pytest.fixture
-def command() -> Iterator[Command]:
-    """The command; when it has ended, so have all processes that it began."""
-    command = Command()
-    yield command
-
-    until(lambda: not command.processes(), f"no process is left of the command: {command.processes()}", 5.0)
 
 
 @pytest.fixture
@@ -108,8 +60,8 @@ def test_the_demo_shows_tables_and_nothing_of_ray(command, sources):
     assert "each file was parsed once" in ran.stdout
     assert "module18.py" in ran.stdout
     assert "broken.py" in ran.stdout
-    assert len(ran.stderr.strip().splitlines()) == 1  # the progress bar
-    assert "2 workers ask for 20 files" in ran.stderr
+    (bar,) = errors(ran)
+    assert "2 workers ask for 20 files" in bar
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -142,7 +94,7 @@ def test_status_tells_what_the_cache_tells(on_cache, cache, register):
     (known,) = cache.shards()
     assert (shard["id"], shard["pid"], shard["node"]) == (known.id, known.pid, known.node)
     assert told["groups"][group.name] == group.stats().as_dict()
-    assert ran.stderr == ""
+    assert errors(ran) == []
 
 
 def test_values_go_in_and_out(on_cache, register):
@@ -161,14 +113,14 @@ def test_no_cache_is_one_line_with_the_remedy_and_none_is_made(command, cluster_
 
         assert ran.returncode == 1
         assert ran.stdout == ""
-        assert ran.stderr.startswith("Error: no cache 'nobody' is up in this Ray; raycache.connect('nobody')")
-        assert len(ran.stderr.splitlines()) == 1
+        (error,) = errors(ran)
+        assert error.startswith("Error: no cache 'nobody' is up in this Ray; raycache.connect('nobody')")
 
 
 def test_no_ray_is_one_line_with_the_remedy(command):
     ran = command.run("status", "--address", "127.0.0.1:1")
 
     assert ran.returncode == 1
-    assert ran.stderr.startswith("Error: nothing answers at address='127.0.0.1:1'")
-    assert "ray start --head" in ran.stderr
-    assert len(ran.stderr.splitlines()) == 1
+    (error,) = errors(ran)
+    assert error.startswith("Error: nothing answers at address='127.0.0.1:1'")
+    assert "ray start --head" in error

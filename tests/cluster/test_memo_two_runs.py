@@ -13,7 +13,7 @@ from script_files import Scripts
 import raycache
 
 SCRIPT = """
-    import dataclasses, datetime, sys
+    import dataclasses, datetime, os, sys
     from pathlib import PurePosixPath
 
     import numpy as np
@@ -69,7 +69,8 @@ SCRIPT = """
         by_task(data)
         by_caller(data)
     Model().predict(2)
-    print(cleaned(" text "))
+    with open(os.environ["ANSWERS"], "w") as answers:
+        answers.write(cleaned(" text "))
 """
 
 CLEANING = """
@@ -95,9 +96,9 @@ class Runs:
         self._scripts.write(name, text)
 
     def __call__(self, seed: int) -> tuple[str, Counter[str]]:
-        """The line that it prints, and the functions that ran."""
+        """The line that it answers, and the functions that ran."""
         before = Counter(self._marks.lines())
-        line = self._scripts.run("main.py", self._cache, self._marks.path, PYTHONHASHSEED=str(seed))[-1]
+        (line,) = self._scripts.run("main.py", self._cache, self._marks.path, PYTHONHASHSEED=str(seed))
         return line, Counter(self._marks.lines()) - before
 
 

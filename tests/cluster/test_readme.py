@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from programs import OWN_OUTPUT
+
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
@@ -19,7 +21,7 @@ def block(language: str) -> str:
 
 def run(program: str) -> str:
     return subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", OWN_OUTPUT + program], capture_output=True, text=True, timeout=120, check=True
     ).stdout
 
 
@@ -31,7 +33,7 @@ def test_the_readmes_memoized_function_says_what_the_readme_shows(tmp_path: Path
     """But for the times of the moment."""
     section = README[README.index("## Memoize") :]
     program, shown = (re.search(rf"```{each}\n(.*?)```", section, re.DOTALL)[1] for each in ("python", "text"))
-    (tmp_path / "embed.py").write_text(program)
+    (tmp_path / "embed.py").write_text(OWN_OUTPUT + program)
     said = subprocess.run(
         [sys.executable, tmp_path / "embed.py"], capture_output=True, text=True, timeout=120, check=True
     ).stdout

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 
 import pytest
 from click.testing import CliRunner
 
 import raycache
-from raycache.edge import cli, text
+from raycache.edge import cli, command, status, text
 
 
 def fetch(key):
@@ -25,8 +26,9 @@ def fetch(key):
 def cache(inline, monkeypatch):
     """What the command joins; it goes on when the command lets go of it."""
     cache = inline(shards=2)
-    monkeypatch.setattr(cli, "_quiet_ray", lambda: None)
-    monkeypatch.setattr(cli, "join", lambda name, address: cache)
+    monkeypatch.setattr(command, "quiet_ray", lambda: None)
+    monkeypatch.setattr(command, "join", lambda name, address: cache)
+    monkeypatch.setattr(status, "join", lambda name: cache)
     close = cache.close
     monkeypatch.setattr(cache, "close", lambda: None)
     cache.group("users", getter=fetch)
@@ -43,10 +45,10 @@ def test_the_version_is_the_package_s():
     assert run("--version").stdout == f"raycache, version {raycache.__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["demo", "status", "get", "set", "rm"])
-def test_every_command_has_help(command):
-    assert command in run("--help").stdout
-    assert run(command, "--help").exit_code == 0
+@pytest.mark.parametrize("name", ["demo", "status", "get", "set", "rm", "up", "down", "drain", "scale", "doctor"])
+def test_every_command_has_help(name):
+    assert name in run("--help").stdout
+    assert run(name, "--help").exit_code == 0
 
 
 def test_a_typo_gets_a_suggestion():
@@ -60,8 +62,8 @@ def test_an_error_of_raycache_is_one_line_and_no_traceback(monkeypatch):
     def join(name, address):
         raise raycache.CacheUnavailable(f"no cache {name!r} at {address}\n  start one")
 
-    monkeypatch.setattr(cli, "_quiet_ray", lambda: None)
-    monkeypatch.setattr(cli, "join", join)
+    monkeypatch.setattr(command, "quiet_ray", lambda: None)
+    monkeypatch.setattr(command, "join", join)
     ran = run("status", "--name", "mine", "--address", "host:1")
 
     assert ran.exit_code == 1
@@ -71,12 +73,60 @@ def test_an_error_of_raycache_is_one_line_and_no_traceback(monkeypatch):
 
 @pytest.mark.parametrize("variable", [True, False])
 def test_the_address_local_starts_no_ray(monkeypatch, variable):
-    monkeypatch.setattr(cli, "join", lambda *_, **__: pytest.fail("joined"))
+    monkeypatch.setattr(command, "join", lambda *_, **__: pytest.fail("joined"))
     monkeypatch.setenv("RAY_ADDRESS", "local" if variable else "")
     ran = run("status", *([] if variable else ["--address", "local"]))
 
     assert ran.exit_code == 1
     assert "'local' means a new Ray" in ran.stderr
+
+
+class SomethingOfRay(Exception):
+    """As Ray's own errors are."""
+
+
+SomethingOfRay.__module__ = "ray.exceptions"
+
+
+def test_an_error_of_ray_is_one_line_and_no_traceback(cache, monkeypatch):
+    def shards():
+        raise SomethingOfRay("no token\nwas found")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "shards", shards)
+        ran = run("status")
+
+    assert ran.exit_code == 1
+    assert ran.stderr == "Error: Ray: no token was found\n"
+
+
+@pytest.mark.parametrize("arguments", [["status", "--json"], ["get", "users", "alice"], ["rm", "users", "alice"]])
+def test_what_others_print_meanwhile_does_not_come_on_standard_output(cache, monkeypatch, arguments):
+    """Ray's threads print messages of the raylet there."""
+    quiet = run(*arguments).stdout
+
+    def join(name, address):
+        print("(raylet) WARNING: 10 PYTHON worker processes have been started")
+        return cache
+
+    monkeypatch.setattr(command, "join", join)
+    ran = run(*arguments)
+
+    assert len(ran.stdout.splitlines()) == len(quiet.splitlines())
+    assert "(raylet)" not in ran.stdout
+    assert ran.stderr == "(raylet) WARNING: 10 PYTHON worker processes have been started\n"
+
+
+def test_what_others_print_after_a_command_does_not_come_on_standard_output_either(cache):
+    """Ray's threads go on until the process ends."""
+    with CliRunner().isolation() as (out, err, _):
+        cli.main(["rm", "plain", "key"], standalone_mode=False)
+        print("(raylet) WARNING: too late")
+        sys.stdout.flush()
+        written, errors = out.getvalue(), err.getvalue()
+
+    assert written == b"removed 0 of 1 key\n"
+    assert b"too late" in errors
 
 
 # ---------------------------------------------------------------------------------------------- get, set, rm
@@ -160,7 +210,7 @@ def test_what_fails_is_told_in_one_line(cache, arguments, message):
     ],
 )
 def test_what_is_typed_wrong_is_told_before_anything_is_joined(monkeypatch, arguments, message):
-    monkeypatch.setattr(cli, "join", lambda *_, **__: pytest.fail("joined"))
+    monkeypatch.setattr(command, "join", lambda *_, **__: pytest.fail("joined"))
     ran = run(*arguments)
 
     assert ran.exit_code == 2

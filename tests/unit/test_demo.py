@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import raycache
-from raycache.edge import cli, demo
+from raycache.edge import cli, command, demo
 from raycache.edge.measure import Measure, Unparsed, measure, measure_source, python_files, standard_library
 
 SOURCE = b"""import os
@@ -192,7 +192,7 @@ def result(folder: Path, loads: int) -> demo.Result:
 @pytest.fixture
 def run_demo(monkeypatch, folder):
     """Runs the command with a result that has so many loads."""
-    monkeypatch.setattr(cli, "_quiet_ray", lambda: None)
+    monkeypatch.setattr(command, "quiet_ray", lambda: None)
 
     def run(loads: int, *options: str):
         monkeypatch.setattr(cli, "run", lambda *_, **__: result(folder, loads))

@@ -54,7 +54,7 @@ def settled(cache: raycache.Cache) -> bool:
 def at_their_owners(cache: raycache.Cache, users: raycache.Group) -> None:
     until(lambda: settled(cache), lambda: f"entries are where they belong: {cache.shards()}", PATIENCE_S)
 
-    assert sorted(users.keys()) == sorted(KEYS)
+    assert sorted(users.keys()) == sorted(KEYS), cache.shards()
     assert len(users) == len(KEYS)
 
 
