@@ -10,7 +10,7 @@ from raycache.core import keys as core_keys
 from raycache.core import record
 from raycache.core.codec import ABSENT, Blob
 from raycache.core.getters import loading, raised
-from raycache.core.members import ANSWER_S, ANSWER_S_PER_KEY, Members
+from raycache.core.members import ANSWER_S, ANSWER_S_PER_KEY, LEAST_ANSWER_S, Members
 from raycache.core.messages import (
     PREFIX_BYTES,
     Absent,
@@ -40,7 +40,7 @@ from raycache.errors import LoaderDied, LoadTimeout
 #: Times that a fetch follows a ring that has moved on, before it takes the shard that it has for a stand-in.
 MOST_MOVES = 5
 #: How long a shard without a lease is asked again, since it will have one soon; and the pause between.
-LEASE_S, PAUSE_S = 1.0, 0.05
+LEASE_S, PAUSE_S = 3.0, 0.05
 
 
 class Found(NamedTuple):
@@ -119,7 +119,7 @@ class Fetch:
         self._flights: list[_Flight] = []
         self._elsewhere: dict[bytes, tuple[str, ...]] = {}  # who may still have what the owner has not got yet
         self._asked: dict[bytes, set[str]] = {}  # who of them has said that it has not
-        self._lacking: dict[str, float] = {}  # shards without a lease, since when
+        self._asking = self._began  # when it began to ask what it asks now
         self._waited = self._filling = False
 
     def run(self, keys: list[bytes], fresh: bool, *, filling: bool = False) -> Steps[dict[bytes, Result]]:
@@ -166,7 +166,7 @@ class Fetch:
 
     def _ask(self, keys: list[bytes], fresh: bool) -> Steps[None]:
         """Asks the shards until each key has an answer; what they have becomes results, what they load flights."""
-        moves, again = 0, self._waited
+        moves, again, self._asking = 0, self._waited, self._clock()
         while keys:
             targets: dict[tuple[str | None, bool], list[bytes]] = {}
             for key in keys:
@@ -206,17 +206,17 @@ class Fetch:
 
     def _patience_s(self, keys: Iterable[int] = ()) -> float:
         """How long to wait for an answer about so many keys; raises when the caller's time is over."""
-        patience_s, left_s = ANSWER_S + ANSWER_S_PER_KEY * max(keys, default=0), self._left_s()
+        patience_s = max(ANSWER_S - (self._clock() - self._asking), LEAST_ANSWER_S)
+        patience_s += ANSWER_S_PER_KEY * max(keys, default=0)
+        left_s = self._left_s()
         return patience_s if left_s is None else min(left_s, patience_s)
 
     def _unanswered(self, shard: str, answer: Failed | NoLease | None) -> Steps[None]:
         """A shard has no answer: it is asked again if it will have one soon, else others are."""
         left_s = self._left_s()  # the caller's patience may have been the shorter one
-        now = self._clock()
-        if isinstance(answer, NoLease) and now - self._lacking.setdefault(shard, now) < LEASE_S:
+        if isinstance(answer, NoLease) and self._clock() - self._asking < LEASE_S:
             yield Wait([], PAUSE_S if left_s is None else min(PAUSE_S, left_s))
             return
-        self._lacking.pop(shard, None)
         self._members.suspect(shard)
         self._network.ask_directory(Suspect((shard,)))  # which finds out whether it is dead
 
