@@ -179,5 +179,8 @@ class Incoming:
         """Who may still have an entry of this key, the latest first."""
         if not self.open or not self.takes(key):
             return ()
-        owners = dict.fromkeys(ring.owner(key) for ring in reversed(self._rings))
-        return tuple(owner for owner in owners if owner in self._sources and owner is not None)
+        owners: dict[str, None] = {}
+        for ring in reversed(self._rings):
+            owner = ring.owner(key)  # none where all of them were to leave: it may be with any then
+            owners |= dict.fromkeys(sorted(self._sources) if owner is None else [owner])
+        return tuple(owner for owner in owners if owner in self._sources)

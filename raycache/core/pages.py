@@ -22,6 +22,8 @@ from typing import Any
 
 import lmdb
 
+from raycache.core import intact
+
 _LONGEST = 511  # LMDB's bound on keys; exactly this length marks a key that was cut
 _DIGEST = 16
 _LENGTH = struct.Struct("<I")
@@ -32,15 +34,7 @@ _PAGE = 4096
 _RESERVE = 1 << 20  # what is kept free for deletes
 _STEP = 1 << 18  # in which the file grows
 
-
-#: What reads all pages of a folder once: on pages that are damaged LMDB may crash, which must not be the shard.
-_READ_ALL = """
-import lmdb, sys
-with lmdb.open(sys.argv[1], readonly=True, lock=False, create=False) as env, env.begin(buffers=True) as txn:
-    for key, record in txn.cursor():
-        key[:0], record[len(record):]
-"""
-_READ_ALL_S = 60.0
+_CHECK_S = 60.0  # how long it may take to look at what an earlier process has left
 
 
 class PagesFull(Exception):
@@ -64,13 +58,13 @@ class Pages:
         were unlinked. Raises PagesFull where there is no room, or where the files cannot be used.
         """
         try:
-            if keep:
-                _check(folder)
             lock = os.open(folder / "lock.mdb", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 os.posix_fallocate(lock, 0, _LOCK_BYTES)  # LMDB maps it: a hole would be a SIGBUS when /dev/shm is full
             finally:
                 os.close(lock)
+            if keep:
+                _check(folder)
             pages = cls(folder, map_size=map_bytes, sync=False, metasync=False, meminit=False, mode=0o600)
             if not keep:
                 pages.drop()
@@ -206,15 +200,17 @@ class Pages:
 
 
 def _check(folder: Path) -> None:
-    """Raises OSError for pages that cannot be read to their end: truncated, overwritten, not LMDB's."""
+    """Raises OSError for pages that are not whole. In a process of its own: what is damaged may crash or hang it."""
     if not (folder / "data.mdb").exists():
         return
-    read = subprocess.run(
-        [sys.executable, "-c", _READ_ALL, os.fspath(folder)], capture_output=True, timeout=_READ_ALL_S, check=False
-    )
-    if read.returncode:
-        said = read.stderr.decode(errors="replace").strip().splitlines()
-        raise OSError(f"the pages cannot be read: {said[-1] if said else f'status {read.returncode}'}")
+    command = [sys.executable, intact.__file__, os.fspath(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_CHECK_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise OSError(f"the pages cannot be checked within {_CHECK_S:g} s") from error
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise OSError(f"the pages cannot be used: {said[-1] if said else f'their check ended by {-done.returncode}'}")
 
 
 def _page_bytes(key: bytes, record: bytes) -> int:
