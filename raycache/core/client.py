@@ -214,12 +214,15 @@ class Client:
         return done
 
     def _ring(self, until: float) -> Steps[Ring]:
-        """The ring, which must have members: that nobody was there to be asked proves nothing."""
+        """The ring. One without members proves nothing, unless the directory says just now that there are none: then
+        nobody holds a lease, and nobody will without dropping all that it has."""
         while not self.members.ring.members:
-            yield from self.members.refresh(ANSWER_S)
-            if not self.members.ring.members:
-                self._in_time(until, {"the ring": "has no shards"})
-                yield Wait([], PAUSE_S)
+            (view,) = yield Wait([self._network.ask_directory(GetView())], ANSWER_S)
+            if isinstance(view, View):
+                self.members.see(view)
+                return view.ring
+            self._in_time(until, {"the directory": "no answer"})
+            yield Wait([], PAUSE_S)
         return self.members.ring
 
     def _round(

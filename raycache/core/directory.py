@@ -31,6 +31,7 @@ from raycache.core.messages import (
     View,
     Weigh,
 )
+from raycache.core.wellformed import check, unknown
 from raycache.options import CacheOptions, GroupOptions
 
 
@@ -84,7 +85,8 @@ class Directory:
         return self.members.view
 
     def handle(self, message: Any) -> Any:
-        """The answer to a message."""
+        """The answer to a message. Raises Malformed or VersionMismatch for what is none; nothing of it was done."""
+        check(message)
         handlers: dict[type, Callable[[Any], Any]] = {
             GetView: lambda _: None if self._silent else self.view,
             GetOptions: lambda _: self.options,
@@ -98,7 +100,8 @@ class Directory:
             Register: self._register,
             GetGroups: lambda _: dict(self._groups),
         }
-        return handlers[type(message)](message)
+        handler = handlers.get(type(message)) or unknown(message)
+        return handler(message)
 
     def tick(self) -> None:
         """Gives up members that were not heard of, and lets new ones in: a few times a second."""

@@ -19,8 +19,8 @@ from raycache.core import keys
 
 #: Points per unit of weight: the share of one of n members stays within 10 % of 1/n (3 to 4 standard deviations).
 POINTS = 1024
-
-
+#: The greatest weight: points take time and memory to make.
+MOST_WEIGHT = 100
 #: Placements that a process has at hand: rings come with every invalidation, and take milliseconds to make.
 _PLACEMENTS = 32
 
@@ -32,6 +32,8 @@ class Ring:
 
     def __init__(self, epoch: int, members: Mapping[str, float], lives: Mapping[str, int] | None = None) -> None:
         """`lives`: of each member the ticket by which it has joined, which tells one life of it from the next."""
+        if wrong := {id: weight for id, weight in members.items() if not 0 <= weight <= MOST_WEIGHT}:
+            raise ValueError(f"weights of members are numbers from 0 to {MOST_WEIGHT}: {wrong!r:.200}")
         self.epoch = epoch
         self.members = dict(sorted(members.items()))
         self.lives = dict(lives or {})

@@ -65,6 +65,7 @@ from raycache.core.stats import Stats
 from raycache.core.store import Entry
 from raycache.core.unconfirmed import Begun, Unconfirmed
 from raycache.core.versions import Versions, slot_of
+from raycache.core.wellformed import check, unknown
 
 _log = logging.getLogger(__name__)
 
@@ -133,14 +134,19 @@ class Shard:
         }
 
     def handle(self, message: Any) -> Any:
-        """The answer to a message from a client, another shard or the directory."""
+        """The answer to a message from a client, another shard or the directory.
+
+        Raises Malformed or VersionMismatch for what is none; nothing of it was done.
+        """
+        check(message)
         if self.life.muted and not isinstance(message, _WITHOUT_LIFE):
             return NoLease(self.id)
         if isinstance(message, (Set, Delete)):
             self._learn(message.ring)
         if isinstance(message, _UNDER_LEASE) and not self.life.leased:
             return NoLease(self.id)
-        return self._handlers[type(message)](message)
+        handler = self._handlers.get(type(message)) or unknown(message)
+        return handler(message)
 
     # ---------------------------------------------------------------------------------------- membership
 
