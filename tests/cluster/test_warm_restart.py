@@ -34,8 +34,7 @@ def users(cache: raycache.Cache, source: Source) -> raycache.Group:
 
 def serving(cache: raycache.Cache) -> raycache.ShardInfo | None:
     """The only shard, if it serves."""
-    (shard,) = cache.shards()
-    return shard if shard.reachable and shard.lease_s > 0 else None
+    return next((shard for shard in cache.shards() if shard.reachable and shard.lease_s > 0), None)
 
 
 def kill(cache: raycache.Cache) -> raycache.ShardInfo:

@@ -1,4 +1,4 @@
-"""Shards come, go, and get other shares while the cache is warm: entries move, no getter runs again, nothing is lost."""
+"""Shards come, go, and get other shares of a warm cache: entries move, no getter runs again, nothing is lost."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_a_cache_for_labelled_nodes_has_no_shard_on_others(
     """Where there is none, not even the head's, gets are answered by the process itself."""
     labels = next(node["Labels"] for node in ray.nodes() if node["NodeID"] == everywhere[1].node)
     cache = make_cache(placement={"ray.io/node-id": labels["ray.io/node-id"]})
-    users = cache.group("users", source)
+    cache.group("users", source)
     cache.spread()
     name = cache.name
     values = [peer.do(lambda: raycache.connect(name).group("users").get("alice")) for peer in everywhere]
