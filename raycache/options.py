@@ -31,7 +31,8 @@ Placement = str | dict[str, str]
 LEASE_S, LEAST_LEASE_S = 3.0, 0.5
 
 
-_NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*")
+#: Of so few digits that every one is a finite float.
+_NUMBER = re.compile(r"\s*(\d{1,30}(?:\.\d{1,30})?)\s*([a-z]*)\s*")
 
 
 def parse_size(text: Size, option: str) -> int:

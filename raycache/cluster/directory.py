@@ -23,6 +23,8 @@ from raycache.cluster.peers import NAMESPACE, shard_name
 from raycache.cluster.shard import ShardActor
 from raycache.core.directory import Directory
 from raycache.core.messages import Describe, Drain, Fence, Learn, Leave, Report, Scale, Suspect, View
+from raycache.core.wellformed import Malformed
+from raycache.errors import VersionMismatch
 from raycache.options import CacheOptions
 
 _log = logging.getLogger(__name__)
@@ -77,7 +79,11 @@ class DirectoryActor:
                 self._fence_if_dead(id)
         with self._lock:
             epoch = self._directory.view.ring.epoch
-            answer = self._directory.handle(message)
+            try:
+                answer = self._directory.handle(message)
+            except (Malformed, VersionMismatch) as error:
+                _log.error("raycache: the directory of %r: %s", self._cache, error)
+                raise
             if self._directory.changes != self._saved:
                 self._save()
             if self._directory.view.ring.epoch > epoch:

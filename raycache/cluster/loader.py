@@ -126,9 +126,11 @@ def failed(error: BaseException) -> Failed:
     """What an error of Ray means to whoever waits."""
     if isinstance(error, (ray.exceptions.TaskCancelledError, ray.exceptions.GetTimeoutError)):
         return Failed(type(error).__name__, hung=True)
-    said = str(error).strip().splitlines()[0] if str(error) else ""
+    # Of an exception in an actor's method Ray's own text is a traceback.
+    what = error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
+    said = str(what).strip().splitlines()[0] if str(what).strip() else ""
     # The object's owner is the shard, not the loader.
-    return Failed(f"{type(error).__name__}: {said}", lost=isinstance(error, ray.exceptions.ObjectLostError))
+    return Failed(f"{type(what).__name__}: {said}", lost=isinstance(error, ray.exceptions.ObjectLostError))
 
 
 class _TaskLoad:

@@ -8,11 +8,13 @@ from typing import Any
 import ray
 import ray.exceptions
 
+from raycache._version import __version__
 from raycache.cluster.loader import failed
 from raycache.core import futures
 from raycache.core.futures import Done, Pending
 from raycache.core.messages import Call, Failed, GroupSpec, View
 from raycache.core.steps import Local, Wait
+from raycache.errors import VersionMismatch
 
 NAMESPACE = "raycache"
 
@@ -56,7 +58,7 @@ class Peers:
     def wait(self, want: Wait) -> list[Any]:
         refs = want.futures
         if not refs or not all(isinstance(future, ray.ObjectRef) for future in refs):
-            return [_plain(came) for came in futures.wait(self._as_futures(want), failed)]
+            return [_plain(came) for came in futures.wait(self._as_futures(want), _failed)]
         if len(refs) == 1:
             return [_get(refs[0], want.timeout_s)]
         distinct = list(dict.fromkeys(refs))
@@ -66,7 +68,7 @@ class Peers:
         return [came.get(ref) for ref in refs]
 
     async def await_(self, want: Wait) -> list[Any]:
-        return [_plain(came) for came in await futures.await_(self._as_futures(want), failed)]
+        return [_plain(came) for came in await futures.await_(self._as_futures(want), _failed)]
 
     def _as_futures(self, want: Wait) -> Wait:
         made = {future: future.future() for future in want.futures if isinstance(future, ray.ObjectRef)}
@@ -96,4 +98,13 @@ def _get(ref: Any, timeout_s: float | None = None) -> Any:
     except ray.exceptions.GetTimeoutError:
         return None
     except ray.exceptions.RayError as error:
-        return failed(error)
+        return _failed(error)
+
+
+def _failed(error: BaseException) -> Failed:
+    """What an error means to whoever waits. Raises that of a peer of another version: nothing that is asked of it has
+    an answer."""
+    cause = error.cause if isinstance(error, ray.exceptions.RayTaskError) else None
+    if isinstance(cause, VersionMismatch):
+        raise VersionMismatch(f"{cause} (this process has raycache {__version__})") from None
+    return failed(error)

@@ -27,7 +27,8 @@ from raycache.core.pages import Pages, PagesFull
 from raycache.core.shard import Shard
 from raycache.core.steps import Wait, drive
 from raycache.core.versions import Versions
-from raycache.errors import RaycacheError
+from raycache.core.wellformed import Malformed
+from raycache.errors import RaycacheError, VersionMismatch
 from raycache.options import CacheOptions, default_loads
 
 _log = logging.getLogger(__name__)
@@ -89,22 +90,32 @@ class ShardActor:
         map_bytes = MAP_FACTOR * options.capacity_bytes
         try:
             self._pages = Pages.create(self._folder.path, map_bytes, keep=True)
-        except PagesFull as error:
+            self._versions = Versions(self._folder.path / "versions", create=True)
+        except (PagesFull, OSError) as error:
             _log.warning("raycache: what an earlier process left in %s is of no use: %s", self._folder.path, error)
             _give_up_lease(self._folder.path)  # readers of the node have it open
             self._folder.remove()
             self._folder = Folder(f"{folder}-{secrets.token_hex(4)}", options.capacity_bytes, owner=os.getppid())
             self._pages = Pages.create(self._folder.path, map_bytes)
-        self._versions = Versions(self._folder.path / "versions", create=True)
+            self._versions = Versions(self._folder.path / "versions", create=True)
 
     def handle(self, message: Any) -> Any:
-        """The answer to a message."""
+        """The answer to a message. What goes wrong with it is raised, and said here."""
         with self._lock:
             epoch = self._shard.epoch
-            answer = self._shard.handle(message)
-            if self._shard.epoch > epoch:
-                self._has_learned()
-            return answer
+            try:
+                return self._shard.handle(message)
+            except (Malformed, VersionMismatch) as error:
+                _log.error("raycache: the shard %s: %s", self._shard.id, error)
+                raise
+            except Exception:
+                _log.exception(
+                    "raycache: the shard %s has failed to handle a %s", self._shard.id, type(message).__name__
+                )
+                raise
+            finally:
+                if self._shard.epoch > epoch:
+                    self._has_learned()
 
     def ready(self) -> bool:
         """Whether it serves."""

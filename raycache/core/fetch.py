@@ -16,6 +16,7 @@ from raycache.core.messages import (
     Absent,
     Answers,
     Call,
+    Describe,
     Elsewhere,
     Failed,
     Filling,
@@ -31,6 +32,7 @@ from raycache.core.messages import (
     Orphaned,
     Outcome,
     Raised,
+    ShardInfo,
     Suspect,
     Token,
 )
@@ -39,6 +41,8 @@ from raycache.errors import LoaderDied, LoadTimeout
 
 #: Times that a fetch follows a ring that has moved on, before it takes the shard that it has for a stand-in.
 MOST_MOVES = 5
+#: How often it is looked whether the shard whose load is waited for is still there, and how long that may take.
+LOOK_S = 1.5
 #: How long a shard without a lease is asked again, since it will have one soon; and the pause between.
 LEASE_S, PAUSE_S = 3.0, 0.05
 
@@ -92,7 +96,9 @@ class _Flight:
     """A load that some keys wait for."""
 
     future: InFlight
+    shard: str  # that runs it
     until: float
+    looked: float  # when that shard was last heard of
     keys: list[bytes]
 
 
@@ -284,7 +290,7 @@ class Fetch:
                 self._results[key] = found(item, self._began - answers.now)
             elif isinstance(item, InFlight):
                 self._tiers.setdefault(key, "loads_started" if item.started else "loads_joined")
-                flight = flights.setdefault(id(item), _Flight(item, now + item.left_s, []))
+                flight = flights.setdefault(id(item), _Flight(item, shard, now + item.left_s, now, []))
                 flight.keys.append(key)
             elif isinstance(item, Large):
                 yield from self._take_large(key, item, answers.now)
@@ -323,7 +329,8 @@ class Fetch:
         """Waits until one flight ends or is overdue. Keys that it did not bring are asked for again."""
         flights, self._flights, self._waited = self._flights, [], True
         left_s = self._left_s()
-        patience_s = max(min(flight.until for flight in flights) - self._clock(), 0.0)
+        soonest = min(min(flight.until, flight.looked + LOOK_S) for flight in flights)
+        patience_s = max(soonest - self._clock(), 0.0)
         outcomes = yield Wait(
             [flight.future.outcome for flight in flights],
             patience_s if left_s is None else min(left_s, patience_s),
@@ -340,6 +347,26 @@ class Fetch:
             elif now >= flight.until:
                 self._fail(flight, None)
             else:
+                self._flights.append(flight)
+        if silent := {flight.shard for flight in self._flights if now >= flight.looked + LOOK_S}:
+            yield from self._look_at(sorted(silent))
+
+    def _look_at(self, shards: list[str]) -> Steps[None]:
+        """Whether these still run the loads that are waited for: with a shard that hangs, or whose node is lost, a load
+        ends without anybody's being told. Keys of one that does not answer are asked for elsewhere."""
+        left_s = self._left_s()
+        asked = [self._network.ask(shard, Describe()) for shard in shards]
+        answers = yield Wait(asked, LOOK_S if left_s is None else min(left_s, LOOK_S))
+        gone = {shard for shard, answer in zip(shards, answers, strict=True) if not isinstance(answer, ShardInfo)}
+        self._left_s()  # the caller's patience may have been the shorter one
+        for shard in gone:
+            self._members.suspect(shard)
+        flights, self._flights = self._flights, []
+        for flight in flights:
+            if flight.shard in gone:
+                self._todo += flight.keys
+            else:
+                flight.looked = self._clock() if flight.shard in shards else flight.looked
                 self._flights.append(flight)
 
     def _land(self, flight: _Flight, outcome: Outcome) -> Steps[None]:

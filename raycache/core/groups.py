@@ -5,15 +5,18 @@ Invariants: of each name only the newest group has entries; every entry in the p
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from raycache.core import record
 from raycache.core.codec import Blob
 from raycache.core.messages import Future, GroupSpec, Moving, group_of
-from raycache.core.pages import Pages
+from raycache.core.pages import Pages, PagesFull
 from raycache.core.shard_group import ShardGroup
 from raycache.core.store import Entry, Store
+
+_log = logging.getLogger(__name__)
 
 #: Entries that a restarted shard looks at in one step, and by how much the time at which one was stored may be in the
 #: future there: it is kept in few digits.
@@ -111,11 +114,28 @@ class Groups:
 
     def recover(self, now: float, owned: Callable[[bytes], bool]) -> None:
         """Takes in what an earlier process left in the pages: its values are as good as they were. What is torn or of
-        no group is dropped and counted; what is over, owned by others or was a large value is dropped."""
+        no group is dropped and counted; what is over, owned by others or was a large value is dropped. Without the room
+        that this takes, nothing is kept."""
+        try:
+            self._recover_all(now, owned)
+        except PagesFull as full:
+            _log.warning(
+                "raycache: what an earlier process left is dropped, as there is no room to go through it: %s", full
+            )
+            self.recovered = 0
+            self.forget_all()
+
+    def _recover_all(self, now: float, owned: Callable[[bytes], bool]) -> None:
+        for store in self._stores.values():
+            store.forget_all()  # of an earlier attempt
+        self.recovered = self.dropped = 0
         after = b""
         while items := self._pages.items(after, RECOVER_KEYS):
             self._pages.delete([key for key, stored in items if not self._recover(key, stored, now, owned)])
             after = items[-1][0]
+        if self._pages.count != self.count:  # something cannot be deleted by its key, as that is damaged
+            self.dropped, self.recovered = self.dropped + self._pages.count, 0
+            self.forget_all()
         for store in self._stores.values():
             store.trim()
 
@@ -131,11 +151,20 @@ class Groups:
         self.recovered += 1
         return True
 
+    def sound(self, entry: Moving) -> bool:
+        """Whether it is what was stored under this key; counted if not."""
+        if record.sound(entry.key, entry.record) and record.is_stub(entry.record) == (entry.large is not None):
+            return True
+        self.dropped += 1
+        return False
+
     def take(self, entry: Moving, ahead_s: float) -> None:
         """Takes in an entry of another shard, whose clock this one is ahead of."""
         key, store = entry.key, self._groups[group_of(entry.key)].store
         new = Entry(record.shifted(entry.record, ahead_s), entry.large)
-        if store.fits(key, new) and not store.put({key: new}) and entry.large is not None:
+        if not store.fits(key, new) or store.put({key: new}):
+            self._groups[group_of(key)].counts["unstored"] += 1
+        elif entry.large is not None:
             self._borrowed[key] = entry.large
 
     def let_go(self, entries: Iterable[Moving]) -> None:

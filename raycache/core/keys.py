@@ -75,7 +75,21 @@ def _encode(item: Any, key: Any) -> bytes:
 
 
 def decode(data: bytes) -> Key:
-    """The key whose canonical bytes these are."""
+    """The key whose canonical bytes these are.
+
+    Raises:
+        InvalidKey: they are those of no key.
+    """
+    try:
+        key = _decode(data)
+        if encode(key) == data:  # there is no other way to write it
+            return key
+    except (UnicodeDecodeError, struct.error, RecursionError, InvalidKey):
+        pass
+    raise InvalidKey(f"{data!r:.100} are not the bytes of a key")
+
+
+def _decode(data: bytes) -> Key:
     kind, body = data[:1], data[1:]
     if kind == _STR:
         return body.decode("utf-8", "surrogatepass")
@@ -94,7 +108,7 @@ def decode(data: bytes) -> Key:
     while at < len(body):
         (size,) = _LENGTH.unpack_from(body, at)
         at += _LENGTH.size
-        items.append(decode(body[at : at + size]))
+        items.append(_decode(body[at : at + size]))
         at += size
     return tuple(items)
 

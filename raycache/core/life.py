@@ -19,6 +19,8 @@ class Life:
         self._info, self._versions, self._clock, self._lease_s = info, versions, clock, lease_s
         self.fresh = True  # the directory has not answered this process yet
         self.ended = False
+        if not versions.lease[0] <= clock() + lease_s:  # nobody gave one so long: the file is damaged
+            versions.lease[0] = 0.0
 
     @property
     def muted(self) -> bool:

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 #: A shard that has not answered a get after this time is not waited for; many keys may take longer. What another shard
 #: is given then at least.
-ANSWER_S, ANSWER_S_PER_KEY, LEAST_ANSWER_S = 4.0, 1e-4, 1.0
+ANSWER_S, ANSWER_S_PER_KEY, LEAST_ANSWER_S = 3.0, 1e-4, 0.7
 #: The same for questions that may take long, or that nobody else can answer.
 PATIENCE_S = 10.0
 #: How long a shard that could not be reached is not asked by gets: twice as long after every failure in a row.

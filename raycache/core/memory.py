@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 import tempfile
 import time
 import warnings
@@ -52,14 +53,17 @@ class Folder:
             owner: the process id whose end ends the session.
         """
         self.path = _place(_prefix() + name, capacity_bytes + OVERHEAD_BYTES)
-        self.path.mkdir(mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            self.path.mkdir(mode=0o700)
         status = self.path.lstat()
+        if not stat.S_ISDIR(status.st_mode):
+            raise PermissionError(f"{self.path} is no folder but a link or a file; pages are not kept there: remove it")
         if status.st_uid != os.getuid() or status.st_mode & 0o077:
             raise PermissionError(
                 f"{self.path} belongs to user {status.st_uid} with mode {status.st_mode & 0o777:o}; pages are only "
                 f"kept where nobody else can write: remove it"
             )
-        self._lock = os.open(self.path / "owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._lock = os.open(self.path / "owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         self._hold()
         os.truncate(self._lock, 0)
         os.pwrite(self._lock, json.dumps({"pid": owner, "started": _started(owner)}).encode(), 0)
@@ -106,7 +110,15 @@ def warn_if_slow(folders: Iterable[Path]) -> None:
 
 def folders(of: str = "") -> list[Path]:
     """The folders of this user's caches on this machine; `of`: whose names start with this."""
-    return [folder for root in _roots() for folder in root.glob(f"{_prefix()}{of}*")]
+    return [folder for root in _roots() for folder in root.glob(f"{_prefix()}{of}*") if _is_own(folder)]
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether it is a folder of this user's: anybody may make something of that name in shared memory."""
+    with contextlib.suppress(OSError):
+        status = folder.lstat()
+        return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+    return False
 
 
 def sweep(ended: str | None = None) -> list[Path]:
@@ -139,8 +151,8 @@ def _unused(owner: Path, ended: bool) -> Iterator[bool]:
         try:
             told = json.loads(os.pread(file, 4096, 0))
             yield ended or _started(int(told["pid"])) != told["started"]
-        except (ValueError, KeyError, TypeError):
-            yield False  # being made at this moment
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            yield False  # being made at this moment, or damaged
     finally:
         os.close(file)
 
@@ -148,8 +160,8 @@ def _unused(owner: Path, ended: bool) -> Iterator[bool]:
 def _started(pid: int) -> int | None:
     """When a process began, in ticks since boot: tells it from a later one of the same id. None if there is none."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        fields_text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    state, *fields = stat.rpartition(")")[2].split()
+    state, *fields = fields_text.rpartition(")")[2].split()
     return None if state in "ZX" else int(fields[18])  # a process that has ended and was not waited for runs nothing

@@ -379,7 +379,7 @@ class ShardInfo:
     lease_s: float  # seconds that its lease still holds
     handing: bool = False  # hands entries over to others: the ring has changed
     recovered: int = 0  # entries that it found in its pages when it was restarted, and has kept
-    dropped: int = 0  # records that it found there and that were torn, or not its own
+    dropped: int = 0  # records found there, or handed over, that were torn, or not its own
     reachable: bool = True  # False: it did not answer, and only id, node, address and folder are known
 
 

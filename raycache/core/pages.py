@@ -120,6 +120,11 @@ class Pages:
         with self._env.begin(buffers=True) as txn:
             return [(key, bytes(stored)) for key, stored in islice(self._range(txn, b"", after), limit)]
 
+    @property
+    def count(self) -> int:
+        """Records in the file, also those that are damaged and not found by their keys."""
+        return int(self._env.stat()["entries"])
+
     def _range(self, txn: Any, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, Any]]:
         """Keys and records, in the order of the file."""
         with txn.cursor() as cursor:
@@ -133,6 +138,9 @@ class Pages:
                 at, full = key, key
                 if len(key) == _LONGEST:
                     full, record = _split(record)
+                    if _cut(full) != key:  # damaged, or cut off
+                        more = cursor.next()
+                        continue
                 if at > _cut(after) and full.startswith(prefix):
                     yield full, record
                 more = cursor.next()
@@ -226,7 +234,9 @@ def _cut(key: bytes) -> bytes:
 
 
 def _split(stored: Any) -> tuple[bytes, bytes]:
-    """The full key and the record of what lies under a cut key."""
+    """The full key and the record of what lies under a cut key; no key where that is damaged."""
+    if len(stored) < _LENGTH.size:
+        return b"", b""
     at = _LENGTH.size + _LENGTH.unpack_from(stored)[0]
     return bytes(stored[_LENGTH.size : at]), bytes(stored[at:])
 

@@ -162,11 +162,11 @@ class Shard:
             self._wipe()
             self.life.begin(grant.ticket)
             return
-        returns, self.life.fresh = self.life.fresh, False
-        if grant.view is not None and returns:
+        if grant.view is not None and self.life.fresh:
             self._return(grant.view.ring, grant.groups)
         elif grant.view is not None:
             self._learn(grant.view.ring)
+        self.life.fresh = False  # not before it has looked at all that it has
         self.life.renew(hello, grant)
 
     def _wipe(self) -> None:
@@ -487,7 +487,8 @@ class Shard:
 
     def _takes(self, entry: Moving) -> bool:
         key, busy = entry.key, entry.key in self._flights or entry.key in self._fills
-        return self._ring.owner(key) == self.id and not (busy or self._groups.has(key)) and self._incoming.takes(key)
+        wanted = self._ring.owner(key) == self.id and not (busy or self._groups.has(key)) and self._incoming.takes(key)
+        return wanted and self._groups.sound(entry)
 
     def borrowed(self) -> list[tuple[bytes, Future]]:
         """Large values that would go with the shard that they came from; `own` gives them memory of this shard's."""

@@ -8,11 +8,13 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from raycache.core.keys import Key
+from raycache.core.keys import Key, encode
 
 
 def _from_json(text: str) -> Any:
-    return _with_tuples(json.loads(text))
+    key = _with_tuples(json.loads(text))
+    encode(key)
+    return key
 
 
 def _with_tuples(value: Any) -> Any:
@@ -33,7 +35,7 @@ def parse_key(text: str, kind: str) -> Key:
     """The key that a text means; a JSON list is a tuple. Raises ValueError."""
     try:
         key: Key = KEY_TYPES[kind](text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         reason = f": {error}" if kind == "json" else ""
         raise ValueError(f"{text!r} cannot be read as {kind}{reason}") from error
     return key
