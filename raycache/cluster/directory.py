@@ -59,7 +59,8 @@ class DirectoryActor:
         saved = internal_kv._internal_kv_get(self._key, namespace=NAMESPACE)
         if saved is None:
             _log.error("raycache: what the directory of %r knew is lost; its shards start anew, empty", self._cache)
-            return Directory(options, clock=time.monotonic, tickets=_ticket, recovers=True)
+            # Epochs are far fewer than milliseconds: whatever the last one was, this is greater.
+            return Directory(options, clock=time.monotonic, tickets=_ticket, lost=int(time.time() * 1000))
         state, self._token = pickle.loads(saved)
         return Directory.restored(state, clock=time.monotonic, tickets=_ticket)
 
@@ -199,7 +200,8 @@ class DirectoryActor:
         self._handles.pop(id, None)  # a dead one may be known under this name
         if self._handle(id) is not None:
             return
-        folder = f"{self._cache}-{self._token}-{id}"
+        # Processes of the node may still have the folder open of one of this name that has left.
+        folder = f"{self._cache}-{self._token}-{id}-{secrets.token_hex(2)}"
         self._handles[id] = (
             ray.remote(ShardActor)
             .options(

@@ -214,7 +214,7 @@ class ShardActor:
             members = Members(self._network, time.monotonic)
             try:
                 drive(members.refresh(), self._network.wait)
-                drive(Client(members).finish(spec, begun.keys, begun.stored), self._network.wait)
+                drive(Client(members).finish(spec, begun), self._network.wait)
             except RaycacheError as error:
                 _log.warning("raycache: an invalidation that its client left undone is not finished yet: %s", error)
                 continue

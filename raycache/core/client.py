@@ -40,6 +40,7 @@ from raycache.core.messages import (
 from raycache.core.ring import Ring
 from raycache.core.stats import Stats
 from raycache.core.steps import Steps, Wait
+from raycache.core.unconfirmed import Begun
 from raycache.errors import CacheUnavailable
 
 #: How long an invalidation goes on to try to reach every shard, or to see its life ended.
@@ -111,18 +112,18 @@ class Client:
 
     # ------------------------------------------------------------------------------------- invalidation
 
-    def remove(self, spec: GroupSpec, keys: Sequence[bytes]) -> Steps[int]:
-        """Removes keys everywhere; how many entries there were."""
-        names, operation = tuple(keys), _operation()
+    def remove(self, spec: GroupSpec, keys: Sequence[bytes], operation: int = 0) -> Steps[int]:
+        """Removes keys everywhere; how many entries there were. `operation`: one that somebody has begun."""
+        names, operation = tuple(keys), operation or _operation()
 
         def first(ring: Ring) -> dict[str, list[Any]]:
             return {shard: [Delete(spec.id, names, ring, operation=operation)] for shard in ring.members}
 
         return (yield from self._rounds(spec, first, names, operation))
 
-    def clear(self, spec: GroupSpec) -> Steps[int]:
-        """Removes every key of the group everywhere; how many entries there were."""
-        operation = _operation()
+    def clear(self, spec: GroupSpec, operation: int = 0) -> Steps[int]:
+        """Removes every key of the group everywhere; how many entries there were. `operation`: as of `remove`."""
+        operation = operation or _operation()
 
         def first(ring: Ring) -> dict[str, list[Any]]:
             return {shard: [Delete(spec.id, None, ring, operation=operation)] for shard in ring.members}
@@ -143,7 +144,7 @@ class Client:
                         values = tuple((key, *items[key]) for key in keys)
                         messages[shard].append(Set(spec.id, values, ring, operation))
                     else:
-                        messages[shard].append(Delete(spec.id, tuple(keys), ring, removal=False))
+                        messages[shard].append(Delete(spec.id, tuple(keys), ring, removal=False, operation=operation))
             return messages
 
         return (yield from self._rounds(spec, first, tuple(items), operation, counted=Set))
@@ -160,29 +161,30 @@ class Client:
         """Tells the shards of another capacity; who does not answer goes on with the one that it has."""
         yield Wait([self._network.ask(id, Define(spec, resize=True)) for id in self.members.ring.members], PATIENCE_S)
 
-    def refreshed(self, spec: GroupSpec, keys: Sequence[bytes]) -> Steps[None]:
+    def refreshed(self, spec: GroupSpec, keys: Sequence[bytes], operation: int = 0) -> Steps[None]:
         """After new loads of keys: ends what anybody has of the old values beside their owners."""
+        operation = operation or _operation()
 
         def first(ring: Ring) -> dict[str, list[Any]]:
             messages: dict[str, list[Any]] = {}
             for shard in ring.members:
                 others = tuple(key for key in keys if ring.owner(key) != shard)
                 own = tuple(key for key in keys if ring.owner(key) == shard)
-                messages[shard] = [Delete(spec.id, others, ring, removal=False)] if others else []
+                messages[shard] = [Delete(spec.id, others, ring, removal=False, operation=operation)] if others else []
                 if own:  # it settles the new value before it answers
                     messages[shard].append(Get(spec.id, own, ring.epoch, load=False))
             return messages
 
-        yield from self._rounds(spec, first, tuple(keys))
+        yield from self._rounds(spec, first, tuple(keys), operation)
 
-    def finish(self, spec: GroupSpec, keys: tuple[bytes, ...] | None, stored: bool) -> Steps[None]:
-        """Ends what another client has begun: removes the keys, or, where their owners have new values, all else."""
-        if keys is not None and stored:
-            yield from self.refreshed(spec, keys)
-        elif keys is not None:
-            yield from self.remove(spec, keys)
+    def finish(self, spec: GroupSpec, begun: Begun) -> Steps[None]:
+        """Ends what another client has begun: removes the keys, or, if their owners may have new values, all else."""
+        if begun.keys is None:
+            yield from self.clear(spec, begun.operation)
+        elif begun.stored:
+            yield from self.refreshed(spec, begun.keys, begun.operation)
         else:
-            yield from self.clear(spec)
+            yield from self.remove(spec, begun.keys, begun.operation)
 
     def _rounds(
         self,
@@ -243,8 +245,9 @@ class Client:
                     if isinstance(answer, Ack):
                         acks.append((message, answer))
                 elif isinstance(answer, NoSuchGroup):
-                    yield from self.members.define(spec, shard, answer)
+                    told = yield from self.members.define(spec, shard, answer, ANSWER_S)
                     again = True
+                    silent |= {} if told is not None else {shard: "no answer"}
                 elif answer is None or isinstance(answer, Failed):
                     silent[shard] = "no answer" if answer is None else answer.reason
                 else:  # moved, or without a lease

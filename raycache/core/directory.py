@@ -39,24 +39,24 @@ class Directory:
     """Members and groups of one cache."""
 
     def __init__(
-        self, options: CacheOptions, *, clock: Callable[[], float], tickets: Callable[[], int], recovers: bool = False
+        self, options: CacheOptions, *, clock: Callable[[], float], tickets: Callable[[], int], lost: int = 0
     ) -> None:
         """
         Args:
             options: of the cache.
             clock: monotonic; of no other process.
             tickets: gives numbers that were never given before, and are not 0.
-            recovers: there was a directory before this one, and what it knew is lost.
+            lost: what the directory before this one knew is lost, and its epochs were all less than this.
         """
         self.options = options
         self._clock, self._tickets = clock, tickets
         self.members = Membership(clock, tickets, options.lease_s)
         self._groups: dict[str, GroupSpec] = {}
         # Of a lost directory it is not known which ids it gave.
-        self._last_group = tickets() % (1 << 31) if recovers else 0
+        self._last_group = tickets() % (1 << 31) if lost else 0
         self._changes = 0
-        self._silent_until = clock() + options.lease_s if recovers else 0.0
-        self._reported = 0  # the newest epoch that shards have told of meanwhile
+        self._silent_until = clock() + options.lease_s if lost else 0.0
+        self._first = lost  # epoch after the silence; also greater than those that shards tell of meanwhile
 
     @classmethod
     def restored(cls, state: Mapping[str, Any], *, clock: Callable[[], float], tickets: Callable[[], int]) -> Directory:
@@ -113,13 +113,13 @@ class Directory:
         """Whether leases may still be valid of which this process knows nothing."""
         if self._silent_until and self._clock() > self._silent_until:
             self._silent_until = 0.0
-            self.members = Membership(self._clock, self._tickets, self.options.lease_s, self._reported + 1)
+            self.members = Membership(self._clock, self._tickets, self.options.lease_s, self._first)
             self._changes += 1
         return self._silent_until > 0
 
     def _hello(self, ask: Hello) -> Grant | None:
         if self._silent:
-            self._reported = max(self._reported, ask.epoch)
+            self._first = max(self._first, ask.epoch + 1)
             return None
         grant = self.members.hello(ask)
         if grant is not None and ask.fresh and grant.standing is not Standing.COLD:

@@ -14,6 +14,7 @@ from raycache.core.members import ANSWER_S, ANSWER_S_PER_KEY, LEAST_ANSWER_S, Me
 from raycache.core.messages import (
     PREFIX_BYTES,
     Absent,
+    Ack,
     Answers,
     Call,
     Describe,
@@ -206,7 +207,9 @@ class Fetch:
                     yield from self._members.refresh(self._patience_s())
                 elif isinstance(answer, NoSuchGroup):
                     spec = self._spec if self._calls is None else self._calls.spec()
-                    yield from self._members.define(spec, shard, answer)
+                    told = yield from self._members.define(spec, shard, answer, self._patience_s())
+                    if not isinstance(told, Ack):
+                        yield from self._unanswered(shard, told)
                 else:
                     yield from self._unanswered(shard, answer)
 
@@ -257,6 +260,7 @@ class Fetch:
             if isinstance(answer, Answers):
                 yield from self._take_held(dict(zip(some, answer.items, strict=True)), answer, shard)
             elif answer is None:
+                self._left_s()  # the caller's patience may have been the shorter one
                 self._members.suspect(shard)
 
     def _take_held(self, items: Mapping[bytes, Any], answers: Answers, shard: str) -> Steps[None]:
@@ -293,7 +297,7 @@ class Fetch:
                 flight = flights.setdefault(id(item), _Flight(item, shard, now + item.left_s, now, []))
                 flight.keys.append(key)
             elif isinstance(item, Large):
-                yield from self._take_large(key, item, answers.now)
+                yield from self._take_large(key, item, answers.now, shard)
             elif isinstance(item, Elsewhere):
                 self._elsewhere[key] = item.shards
             elif isinstance(item, Token):
@@ -309,14 +313,35 @@ class Fetch:
                 self._results[key] = NotThere("")
         self._flights += flights.values()
 
-    def _take_large(self, key: bytes, large: Large, now: float) -> Steps[None]:
-        payload = yield from self._await(large.value)
+    def _take_large(self, key: bytes, large: Large, now: float, shard: str) -> Steps[None]:
+        payload = yield from self._await_of(shard, large.value)
         if isinstance(payload, Failed):
             self._afresh.append(key)  # the object store has lost it
             return
         self._tiers.setdefault(key, "shard_hits")
         head, blob = record.header(large.record), payload[0]
         self._results[key] = Found(blob.tag, blob.parts, self._began + head.expires - now, head.cost_s)
+
+    def _await_of(self, shard: str, future: Future) -> Steps[Any]:
+        """What a future of a shard brings: Failed also where the shard hangs, or its node is lost."""
+        while True:
+            left_s = self._left_s()
+            (result,) = yield Wait([future], LOOK_S if left_s is None else min(left_s, LOOK_S))
+            if result is not None:
+                return result
+            if (yield from self._gone([shard])):
+                return Failed(f"{shard} does not answer", lost=True)
+
+    def _gone(self, shards: list[str]) -> Steps[set[str]]:
+        """Which of these do not answer; they are suspect."""
+        left_s = self._left_s()
+        asked = [self._network.ask(shard, Describe()) for shard in shards]
+        answers = yield Wait(asked, LOOK_S if left_s is None else min(left_s, LOOK_S))
+        gone = {shard for shard, answer in zip(shards, answers, strict=True) if not isinstance(answer, ShardInfo)}
+        self._left_s()  # the caller's patience may have been the shorter one
+        for shard in gone:
+            self._members.suspect(shard)
+        return gone
 
     def _await(self, future: Future) -> Steps[Any]:
         """What the future brings, within the caller's time."""
@@ -354,13 +379,7 @@ class Fetch:
     def _look_at(self, shards: list[str]) -> Steps[None]:
         """Whether these still run the loads that are waited for: with a shard that hangs, or whose node is lost, a load
         ends without anybody's being told. Keys of one that does not answer are asked for elsewhere."""
-        left_s = self._left_s()
-        asked = [self._network.ask(shard, Describe()) for shard in shards]
-        answers = yield Wait(asked, LOOK_S if left_s is None else min(left_s, LOOK_S))
-        gone = {shard for shard, answer in zip(shards, answers, strict=True) if not isinstance(answer, ShardInfo)}
-        self._left_s()  # the caller's patience may have been the shorter one
-        for shard in gone:
-            self._members.suspect(shard)
+        gone = yield from self._gone(shards)
         flights, self._flights = self._flights, []
         for flight in flights:
             if flight.shard in gone:
@@ -375,7 +394,7 @@ class Fetch:
             # A load that only makes room may have an older value of the key: its flight was taken out by a removal.
             result = outcome.get(key) if flight.future.has_key else None
             if isinstance(result, Loaded) and isinstance(result.data, int) and payload is None:
-                payload = yield from self._await(flight.future.payload)
+                payload = yield from self._await_of(flight.shard, flight.future.payload)
             if result is None or isinstance(result, Orphaned) or isinstance(payload, Failed):
                 self._todo.append(key)
             else:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from raycache.core import record
 from raycache.core.codec import Blob
-from raycache.core.messages import Future, GroupSpec, Moving, group_of
+from raycache.core.messages import PREFIX_BYTES, Future, GroupSpec, Moving, group_of
 from raycache.core.pages import Pages, PagesFull
 from raycache.core.shard_group import ShardGroup
 from raycache.core.store import Entry, Store
@@ -128,19 +128,16 @@ class Groups:
     def _recover_all(self, now: float, owned: Callable[[bytes], bool]) -> None:
         for store in self._stores.values():
             store.forget_all()  # of an earlier attempt
-        self.recovered = self.dropped = 0
+        self.recovered, self.dropped = 0, self._pages.delete_misplaced()
         after = b""
         while items := self._pages.items(after, RECOVER_KEYS):
             self._pages.delete([key for key, stored in items if not self._recover(key, stored, now, owned)])
             after = items[-1][0]
-        if self._pages.count != self.count:  # something cannot be deleted by its key, as that is damaged
-            self.dropped, self.recovered = self.dropped + self._pages.count, 0
-            self.forget_all()
         for store in self._stores.values():
             store.trim()
 
     def _recover(self, key: bytes, stored: bytes, now: float, owned: Callable[[bytes], bool]) -> bool:
-        group = self.of(key) if record.sound(key, stored) else None
+        group = self.of(key) if len(key) >= PREFIX_BYTES and record.sound(key, stored) else None
         if group is None:
             self.dropped += 1
             return False

@@ -35,7 +35,7 @@ _BRANCH, _LEAF, _LARGE, _META_PAGE = 1, 2, 4, 8
 _DATA_ELSEWHERE = 1  # the only flag that a node of ours has
 _DEEPEST = 32
 #: How long the lock may take that nobody else wants.
-LOCK_S = 5
+LOCK_S = 2
 
 
 class Damaged(Exception):

@@ -8,8 +8,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
-from raycache.core.messages import Define, Describe, Failed, GetView, GroupSpec, NoSuchGroup, ShardInfo, View
+from raycache.core.messages import (
+    Ack,
+    Define,
+    Describe,
+    Failed,
+    GetView,
+    GroupSpec,
+    NoLease,
+    NoSuchGroup,
+    ShardInfo,
+    View,
+)
 from raycache.core.ring import Ring
 from raycache.core.steps import Local, Network, Steps, Wait
 from raycache.errors import CacheUnavailable, GroupConflict
@@ -121,12 +133,16 @@ class Members:
                 self._answered_here,
             )
 
-    def define(self, spec: GroupSpec, shard: str, answer: NoSuchGroup) -> Steps[None]:
-        """Teaches a shard a group that it does not know."""
+    def define(
+        self, spec: GroupSpec, shard: str, answer: NoSuchGroup, patience_s: float = PATIENCE_S
+    ) -> Steps[Ack | NoLease | Failed | None]:
+        """Teaches a shard a group that it does not know; its answer."""
+        told: Any = answer
         if not answer.replaced:
-            (answer,) = yield Wait([self.network.ask(shard, Define(spec))], PATIENCE_S)
-        if isinstance(answer, NoSuchGroup):
+            (told,) = yield Wait([self.network.ask(shard, Define(spec))], patience_s)
+        if isinstance(told, NoSuchGroup):
             raise GroupConflict(
                 f"the group {spec.name!r} was registered anew (replace=True) with another definition; this handle is "
                 f"of the old one. Get the new one from cache.group({spec.name!r})"
             )
+        return told  # type: ignore[no-any-return]

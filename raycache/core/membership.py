@@ -86,6 +86,10 @@ class Membership:
         if member is None or member.ticket != ask.ticket or member.fenced:
             if ask.ticket and self._issued.get(ask.id) == ask.ticket:
                 member = self._join(ask)
+            elif member is not None and not ask.ticket:
+                # In other memory than its last life, of which readers may still have a lease: that must be over first.
+                self._fence(member)
+                return None
             elif member is None or member.fenced:
                 return Grant(Standing.COLD, ticket=self._issue(ask.id))
             else:

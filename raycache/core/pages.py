@@ -120,11 +120,6 @@ class Pages:
         with self._env.begin(buffers=True) as txn:
             return [(key, bytes(stored)) for key, stored in islice(self._range(txn, b"", after), limit)]
 
-    @property
-    def count(self) -> int:
-        """Records in the file, also those that are damaged and not found by their keys."""
-        return int(self._env.stat()["entries"])
-
     def _range(self, txn: Any, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, Any]]:
         """Keys and records, in the order of the file."""
         with txn.cursor() as cursor:
@@ -138,9 +133,6 @@ class Pages:
                 at, full = key, key
                 if len(key) == _LONGEST:
                     full, record = _split(record)
-                    if _cut(full) != key:  # damaged, or cut off
-                        more = cursor.next()
-                        continue
                 if at > _cut(after) and full.startswith(prefix):
                     yield full, record
                 more = cursor.next()
@@ -185,6 +177,18 @@ class Pages:
         keys = sorted(keys)  # neighbours lie in the same pages
         for at in range(0, len(keys), _BATCH):
             self.write({}, keys[at : at + _BATCH])
+
+    def delete_misplaced(self) -> int:
+        """Deletes records that are not found by the long keys that stand before them; how many there were."""
+        try:
+            with self._env.begin(write=True) as txn, txn.cursor() as cursor:
+                long_keys = (key for key in cursor.iternext(values=False) if len(key) == _LONGEST)
+                misplaced = [key for key in long_keys if _cut(_split(cursor.value())[0]) != key]
+                for key in misplaced:
+                    txn.delete(key)
+            return len(misplaced)
+        except (lmdb.MapFullError, lmdb.DiskError, lmdb.TxnFullError) as error:
+            raise PagesFull(f"{self._folder}: {error}") from error
 
     def drop(self) -> None:
         """Deletes everything, at once; raises PagesFull if there is no room even for that."""

@@ -366,7 +366,7 @@ class Shard:
         names = tuple(key for key, _, _ in ask.items)
         if not self._owns(names) or ask.ring.lives.get(self.id, 0) != self.life.ticket:  # it was meant for another life
             return Moved(self._ring.epoch)
-        self._unconfirmed.begin(Begun(ask.operation, ask.group, names, stored=True))
+        self._unconfirmed.begin(Begun(ask.operation, ask.group, names, stored=True), turn=0)
         self._incoming.close(names)
         self._flights.take_out(names)
         self._fills.take_out(names)
@@ -399,8 +399,7 @@ class Shard:
             self._notes.removed(ask.keys)
         if group is None:
             return Ack(self._ring.epoch)
-        if ask.removal and self._answers_for(ask.keys):
-            self._unconfirmed.begin(Begun(ask.operation, ask.group, ask.keys, stored=False))
+        self._unconfirmed.begin(Begun(ask.operation, ask.group, ask.keys, not ask.removal), self._turn(ask.keys))
         removed = group.clear() if ask.keys is None else group.store.remove(ask.keys)
         if ask.keys is None:
             group.forget_definitions()
@@ -408,11 +407,12 @@ class Shard:
             group.counts["removals"] += removed
         return Ack(self._ring.epoch, removed)
 
-    def _answers_for(self, names: tuple[bytes, ...] | None) -> bool:
-        """Whether this shard is the one to finish an operation on these keys, or on a whole group."""
-        if names is None:
-            return self.id == next(iter(self._ring.members), None)
-        return any(self._ring.owner(key) == self.id for key in names)
+    def _turn(self, names: tuple[bytes, ...] | None) -> int:
+        """When it is this shard's turn to finish an operation on these keys, or on a whole group."""
+        if names is not None and any(self._ring.owner(key) == self.id for key in names):
+            return 0
+        members = list(self._ring.members)
+        return members.index(self.id) + (names is not None) if self.id in members else len(members)
 
     def overdue(self) -> list[tuple[Begun, GroupSpec]]:
         """Invalidations that nobody has finished, and that are to be finished from here; then `finished`."""

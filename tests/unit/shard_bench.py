@@ -1,7 +1,9 @@
-"""A shard on the bench: alone, with a fake clock and a loader whose loads the test ends by hand."""
+"""A shard on the bench: alone, with a fake clock, a loader whose loads the test ends by hand, and its own directory."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,17 @@ from raycache.core.messages import (
     Define,
     Delete,
     Describe,
+    Elsewhere,
     Get,
+    Grant,
     GroupSpec,
     InFlight,
     Large,
     Missing,
     Set,
     ShardInfo,
+    Standing,
+    View,
     group_prefix,
 )
 from raycache.core.pages import Pages
@@ -32,24 +38,53 @@ from raycache.core.stats import Stats
 from raycache.core.versions import Versions
 from raycache.options import GroupOptions
 
-ID = "here"
-ALONE = Ring(1, {ID: 1.0})
+ID, TICKET = "here", 7
 CAPACITY = 10_000
+
+
+def ring(epoch: int, *others: str, weight: float = 1.0) -> Ring:
+    """The shard of the bench and others, all with the ticket 7."""
+    members = {ID: weight} | dict.fromkeys(others, 1.0)
+    return Ring(epoch, members, dict.fromkeys(members, TICKET))
+
+
+ALONE = ring(1)
 
 
 class ShardBench:
     """The shard, and short ways to say what is sent to it. Keys are names; answers are values or what came instead."""
 
-    def __init__(self, folder: Path, clock: FakeClock, max_loads: int = 4) -> None:
-        self.clock, self.loader = clock, HandLoader()
-        self.pages = Pages.create(folder, 4 << 20)
+    def __init__(
+        self,
+        folder: Path,
+        clock: FakeClock,
+        max_loads: int = 4,
+        *,
+        id: str = ID,
+        lease_s: float = math.inf,
+        first: Ring | None = ALONE,
+        keep: bool = False,
+    ) -> None:
+        """`first`: the ring with which the directory takes it in; None: it has not been in touch with it yet.
+
+        `keep`: what lies in the folder.
+        """
+        self.clock, self._folder, self._id, self._max_loads, self._lease_s = clock, folder, id, max_loads, lease_s
+        self.pages = Pages.create(folder, 4 << 20, keep=keep)
         self.versions = Versions(folder / "versions", create=True)
+        self.restart()
+        if first is not None:
+            self.join(first)
+
+    def restart(self) -> None:
+        """Another process, which finds what the one before it has in shared memory."""
+        self.loader = HandLoader()
         info = ShardInfo(
-            id=ID,
+            id=self._id,
             node="node",
             pid=7,
             address="10.0.0.1",
-            folder=str(folder),
+            folder=str(self._folder),
             weight=1.0,
             entries=0,
             bytes=0,
@@ -59,9 +94,26 @@ class ShardBench:
             lease_s=0.0,
         )
         self.shard = Shard(
-            info, pages=self.pages, versions=self.versions, loader=self.loader, clock=clock, max_loads=max_loads
+            info,
+            pages=self.pages,
+            versions=self.versions,
+            loader=self.loader,
+            clock=self.clock,
+            max_loads=self._max_loads,
+            lease_s=self._lease_s,
         )
-        self.shard.begin(ALONE)
+
+    def grant(
+        self, standing: Standing, ring: Ring | None = None, ticket: int = 0, groups: Iterable[GroupSpec] = ()
+    ) -> None:
+        """What the directory answers to the shard at this moment."""
+        view = None if ring is None else View(ring, {})
+        self.shard.granted(self.shard.hello(), Grant(standing, view, ticket, tuple(groups)))
+
+    def join(self, ring: Ring = ALONE) -> None:
+        """A new life of it, by the ticket that the ring names."""
+        self.grant(Standing.COLD, ticket=ring.lives[self._id])
+        self.grant(Standing.LEASED, ring)
 
     def close(self) -> None:
         self.pages.close()
@@ -89,8 +141,8 @@ class ShardBench:
     def remove(self, *names: Any, ring: Ring = ALONE, group: int = 1, **options: Any) -> Any:
         return self.shard.handle(Delete(group, tuple(full(name, group) for name in names), ring, **options))
 
-    def clear(self, group: int = 1) -> Any:
-        return self.shard.handle(Delete(group, None, ALONE))
+    def clear(self, group: int = 1, ring: Ring = ALONE) -> Any:
+        return self.shard.handle(Delete(group, None, ring))
 
     def end(self, load: HandLoad, outcome: Any) -> None:
         """Ends a load as a loader does it: the shard is told that something has ended."""
@@ -113,8 +165,8 @@ def full(name: Any, group: int = 1) -> bytes:
 
 
 def value_of(item: Any) -> Any:
-    """A hit's value; InFlight, Large and Missing as they are; the message of a remembered NotFound as its type."""
-    if isinstance(item, (InFlight, Large, Missing)):
+    """A hit's value; what is none as it is; the message of a remembered NotFound as its type."""
+    if isinstance(item, (InFlight, Large, Missing, Elsewhere)):
         return item
     head = record.header(item)
     if head.tag == ABSENT:

@@ -15,6 +15,11 @@ def entry(data: bytes | str = b"", expires: float = record.NEVER) -> Entry:
     return Entry(record.pack(record.Header(expires, 0.0, 0.0, 0), data))
 
 
+def sealed(key: bytes, entry: Entry) -> Entry:
+    """The entry as a store has it under this key."""
+    return entry._replace(record=record.sealed(key, entry.record))
+
+
 class NoRoom:
     """Pages without room for records of more than so many bytes."""
 

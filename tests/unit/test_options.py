@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from datetime import timedelta
 
 import pytest
@@ -156,7 +157,21 @@ def test_an_option_of_a_group_that_makes_no_sense_is_refused_with_its_value(give
     assert str(value) in str(refused.value)
 
 
-@pytest.mark.parametrize("given", [{"shards_per_node": 0}, {"shards_per_node": "two"}, {"max_loads": 0}], ids=str)
+BAD_OF_A_CACHE = [
+    {"shards_per_node": 0},
+    {"shards_per_node": "two"},
+    {"max_loads": 0},
+    {"max_loads": True},
+    {"placement": "some"},
+    {"placement": {}},
+    {"placement": {"cache": 1}},
+    {"placement": {1: "yes"}},
+    {"placement": ["cache"]},
+    {"placement": None},
+]
+
+
+@pytest.mark.parametrize("given", BAD_OF_A_CACHE, ids=str)
 def test_an_option_of_a_cache_that_makes_no_sense_is_refused_with_its_value(given):
     ((name, value),) = given.items()
     with pytest.raises(InvalidOption) as refused:
@@ -164,6 +179,28 @@ def test_an_option_of_a_cache_that_makes_no_sense_is_refused_with_its_value(give
 
     assert f"{name}=" in str(refused.value)
     assert str(value) in str(refused.value)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.49, -1.0, math.nan])
+def test_a_lease_that_would_run_out_by_itself_is_refused(seconds):
+    with pytest.raises(InvalidOption, match=rf"lease={seconds}: .* less than 0.5 s"):
+        CacheOptions(capacity_bytes=1000, lease_s=seconds)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 60.0, math.inf])
+def test_any_longer_lease_is_taken(seconds):
+    assert CacheOptions(capacity_bytes=1000, lease_s=seconds).lease_s == seconds
+
+
+@pytest.mark.parametrize("placement", ["all", "workers", {"cache": "yes"}, {"cache": "yes", "zone": "a"}], ids=str)
+def test_a_cache_lives_on_all_nodes_on_workers_or_on_those_with_labels(placement):
+    assert CacheOptions(capacity_bytes=1000, placement=placement).placement == placement
+
+
+def test_a_cache_lives_everywhere_with_leases_of_three_seconds_unless_told_otherwise():
+    options = CacheOptions(capacity_bytes=1000)
+
+    assert (options.placement, options.lease_s) == ("all", 3.0)
 
 
 def test_groups_name_the_options_in_which_they_differ():

@@ -1,84 +1,217 @@
-"""The directory: members by epoch, and groups that are the same for everybody."""
+"""The directory: members by epoch, groups that are the same for everybody, and what a restart makes of both."""
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from member_bench import LEASE_S, place
 
 from raycache.core.directory import Directory
 from raycache.core.messages import (
+    Drain,
+    Fence,
     GetGroups,
     GetOptions,
     GetView,
     GroupSpec,
-    Join,
+    Hello,
     Leave,
-    Place,
     Refused,
     Register,
+    Scale,
+    Standing,
     Suspect,
+    Weigh,
 )
 from raycache.options import CacheOptions, GroupOptions
 
+OPTIONS = CacheOptions(capacity_bytes=1000, lease_s=LEASE_S)
 USERS = GroupSpec(0, "users", GroupOptions(capacity_bytes=600), b"getter", "app.fetch_user", "code 1")
-IDS = st.sampled_from(["a", "b", "c"])
-STEPS = st.lists(
-    st.one_of(
-        st.builds(Join, IDS, st.builds(Place, st.sampled_from(["n1", "n2"]), IDS), st.just(1.0)),
-        st.builds(Leave, st.lists(IDS).map(tuple)),
-        st.builds(Suspect, st.lists(IDS).map(tuple)),
-    )
-)
 
 
 @pytest.fixture
-def directory():
-    return Directory(CacheOptions(capacity_bytes=1000))
+def tickets():
+    return itertools.count(1).__next__
+
+
+@pytest.fixture
+def directory(clock, tickets):
+    return Directory(OPTIONS, clock=clock, tickets=tickets)
+
+
+@pytest.fixture
+def again(directory, clock, tickets):
+    """Makes the directory again in another process: of what it has kept, or, if that is lost, of nothing."""
+
+    def make(lost=False):
+        if lost:
+            return Directory(directory.options, clock=clock, tickets=tickets, recovers=True)
+        return Directory.restored(directory.state(), clock=clock, tickets=tickets)
+
+    return make
+
+
+def hello(directory, id, ticket=0, epoch=-1, **options):
+    return directory.handle(Hello(id, place(id), 1.0, ticket, epoch, 0.0, **options))
+
+
+def join(directory, *ids):
+    """These are members, and know it; their tickets."""
+    tickets = {id: hello(directory, id).ticket for id in ids}
+    for _ in range(2):
+        for id, ticket in tickets.items():
+            hello(directory, id, ticket, directory.view.ring.epoch)
+    return tickets
+
+
+# ----------------------------------------------------------------------------------------------- members
 
 
 def test_there_are_no_members_and_no_groups_at_first(directory):
     view = directory.handle(GetView())
 
     assert (view.ring.members, view.places, directory.handle(GetGroups())) == ({}, {}, {})
-    assert directory.handle(GetOptions()) == CacheOptions(capacity_bytes=1000)
+    assert directory.handle(GetOptions()) == OPTIONS
 
 
-@given(steps=STEPS)
-def test_epochs_only_grow_and_with_every_change(steps):
-    directory = Directory(CacheOptions(capacity_bytes=1000))
-    before = directory.handle(GetView())
-    for step in steps:
-        after = directory.handle(step)
-        changed = (after.ring.members, after.places) != (before.ring.members, before.places)
+def test_everybody_is_told_the_same_members(directory):
+    tickets = join(directory, "a", "b")
+    view = directory.handle(GetView())
 
-        assert after == directory.handle(GetView())
-        assert after.ring.epoch == before.ring.epoch + changed
-        assert set(after.places) == set(after.ring.members)
-        before = after
+    assert (view.ring.members, view.ring.lives) == ({"a": 1.0, "b": 1.0}, tickets)
+    assert view.places == {"a": place("a"), "b": place("b")}
+    assert directory.handle(Suspect(("a",))) == directory.handle(Fence("nobody", 1)).view == view
 
 
-def test_a_member_that_joins_is_told_the_ring_with_itself(directory):
-    view = directory.handle(Join("a", Place("n1", "/folder"), 2.0))
+def test_what_is_asked_of_members_is_answered_with_the_ring_that_comes_of_it(directory):
+    tickets = join(directory, "a", "b", "c")
 
-    assert (view.ring.members, view.places) == ({"a": 2.0}, {"a": Place("n1", "/folder")})
-
-
-def test_a_member_that_joins_again_where_it_was_changes_nothing(directory):
-    """It was restarted; its keys are the same."""
-    first = directory.handle(Join("a", Place("n1", "/folder"), 1.0))
-
-    assert directory.handle(Join("a", Place("n1", "/folder"), 1.0)).ring.epoch == first.ring.epoch
+    assert directory.handle(Weigh({"a": 2.0})).ring.members == {"a": 2.0, "b": 1.0, "c": 1.0}
+    assert directory.handle(Drain(("b",), ("n1",))).ring.members == {"a": 2.0, "b": 0.0, "c": 1.0}
+    assert directory.handle(Leave("c", tickets["c"])).ring.members == {"a": 2.0, "b": 0.0}
+    assert directory.members.barred("n1")
 
 
-def test_an_answer_that_was_given_is_not_changed_by_what_comes_later(directory):
-    first = directory.handle(Join("a", Place("n1", "/a"), 1.0))
-    directory.handle(Join("b", Place("n1", "/b"), 1.0))
-    directory.handle(Leave(("a",)))
+def test_members_that_are_not_heard_of_are_given_up(directory, clock):
+    join(directory, "a")
+    clock.advance(10 * LEASE_S)
+    directory.tick()
 
-    assert (set(first.ring.members), set(first.places)) == ({"a"}, {"a"})
+    assert directory.handle(GetView()).ring.members == {}
+
+
+def test_a_fresh_process_of_a_member_is_told_whose_its_entries_are(directory):
+    users = directory.handle(Register(USERS))
+    ticket = join(directory, "a")["a"]
+
+    assert hello(directory, "a", ticket, fresh=True).groups == (users,)
+    assert hello(directory, "a", ticket).groups == ()
+    assert hello(directory, "b", fresh=True).groups == ()
+
+
+def test_another_number_of_shards_on_every_node_is_an_option_from_then_on(directory, again):
+    assert directory.handle(Scale(3)) == replace(OPTIONS, shards_per_node=3)
+    assert directory.handle(GetOptions()).shards_per_node == again().handle(GetOptions()).shards_per_node == 3
+
+
+def test_where_nothing_can_get_lost_leases_are_for_ever(clock, tickets):
+    """So it is in the inline cache."""
+    directory = Directory(replace(OPTIONS, lease_s=math.inf), clock=clock, tickets=tickets)
+    join(directory, "a")
+    clock.advance(1e9)
+    directory.tick()
+
+    assert set(directory.view.ring.members) == {"a"}
+
+
+# ---------------------------------------------------------------------------------------------- restarts
+
+
+def test_a_directory_that_is_made_again_goes_on_as_before(directory, again):
+    tickets, users = join(directory, "a", "b"), directory.handle(Register(USERS))
+    other = again()
+
+    assert other.handle(GetView()) == directory.handle(GetView())
+    assert other.handle(GetGroups()) == {"users": users}
+    assert other.state() == directory.state()
+    assert hello(other, "a", tickets["a"]).standing is Standing.LEASED
+    options = GroupOptions(capacity_bytes=1)
+    assert other.handle(Register(replace(USERS, name="others", options=options))).id > users.id
+
+
+CHANGES = {
+    "a group": lambda directory: directory.handle(Register(USERS)),
+    "a member": lambda directory: join(directory, "b"),
+    "an option": lambda directory: directory.handle(Scale(2)),
+    "a weight": lambda directory: directory.handle(Weigh({"a": 2.0})),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_must_be_kept_counts_as_a_change(directory, change):
+    join(directory, "a")
+    before, changes = directory.state(), directory.changes
+    change(directory)
+
+    assert directory.state() != before
+    assert directory.changes > changes
+
+
+def test_a_question_changes_nothing(directory):
+    tickets = join(directory, "a")
+    directory.handle(Register(USERS))
+    changes = directory.changes
+    for ask in (GetView(), GetGroups(), GetOptions(), Suspect(("a",)), Register(USERS), Fence("b", 1), Leave("b", 1)):
+        directory.handle(ask)
+    hello(directory, "a", tickets["a"])
+
+    assert directory.changes == changes
+
+
+def test_a_directory_that_has_lost_what_it_knew_says_nothing_for_a_lease(directory, again, clock):
+    """Leases that the one before it gave may still be valid."""
+    tickets = join(directory, "a")
+    other = again(lost=True)
+    clock.advance(LEASE_S)
+    other.tick()
+
+    assert (hello(other, "a", tickets["a"], 5), hello(other, "b"), other.handle(GetView())) == (None, None, None)
+    fenced = other.handle(Fence("a", tickets["a"]))
+    assert (fenced.done, fenced.wait_s > 0, fenced.view) == (False, True, None)
+
+
+def test_after_that_everybody_is_cold_and_epochs_are_greater_than_all_before(directory, again, clock):
+    tickets = join(directory, "a", "b")
+    other = again(lost=True)
+    hello(other, "a", tickets["a"], 41)
+    hello(other, "b", tickets["b"], 17)
+    clock.advance(LEASE_S + 0.1)
+    grants = {id: hello(other, id, tickets[id], 41) for id in tickets}
+
+    assert {grant.standing for grant in grants.values()} == {Standing.COLD}
+    assert not {grant.ticket for grant in grants.values()} & set(tickets.values())
+    assert other.handle(GetView()).ring.members == {}
+    assert other.handle(GetView()).ring.epoch > 41
+    assert hello(other, "a", grants["a"].ticket).standing is Standing.LEASED
+
+
+def test_what_is_done_after_a_loss_is_kept(directory, again, clock, tickets):
+    join(directory, "a")
+    other = again(lost=True)
+    hello(other, "a", 1, 41)
+    clock.advance(LEASE_S + 0.1)
+    changes = other.changes
+    join(other, "a")
+    third = Directory.restored(other.state(), clock=clock, tickets=tickets)
+
+    assert other.changes > changes
+    assert third.handle(GetView()) == other.handle(GetView())
+
+
+# ----------------------------------------------------------------------------------------------- groups
 
 
 def test_a_group_gets_an_id_of_its_own(directory):

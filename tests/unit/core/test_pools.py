@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
 from hand_loader import loaded
 from shard_bench import full
-from stored import NoRoom, entry
+from stored import NoRoom, entry, sealed
 
 from raycache.core import record
 from raycache.core.directory import Directory
@@ -92,7 +93,7 @@ def test_what_is_taken_out_is_given_in_the_order_of_its_use(store):
     taken = store.take(group_prefix(1))
 
     assert [*taken] == [key(1, "b"), key(1, "c"), key(1, "a")]
-    assert (taken[key(1, "a")], list(store)) == (entry(bytes(10)), [key(2, "a")])
+    assert (taken[key(1, "a")], list(store)) == (sealed(key(1, "a"), entry(bytes(10))), [key(2, "a")])
     assert usage(store, 1)[:2] == (0, 0)
 
 
@@ -100,7 +101,7 @@ def test_a_value_that_lies_elsewhere_is_taken_along(store):
     stub = Entry(record.stub(record.Header(record.NEVER, 0.0, 0.0, 0), 500), "the value")
     store.put({key(1, "a"): stub})
 
-    assert store.take(group_prefix(1)) == {key(1, "a"): stub}
+    assert store.take(group_prefix(1)) == {key(1, "a"): sealed(key(1, "a"), stub)}
 
 
 def test_where_memory_has_no_room_the_books_of_all_groups_are_right(pages):
@@ -223,8 +224,8 @@ def test_a_group_that_stored_nothing_can_be_replaced(bench):
 
 
 @pytest.fixture
-def directory():
-    return Directory(CacheOptions(capacity_bytes=1000))
+def directory(clock):
+    return Directory(CacheOptions(capacity_bytes=1000), clock=clock, tickets=itertools.count(1).__next__)
 
 
 def register(directory, name, pool, capacity_bytes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from shard_bench import ALONE, full
+from shard_bench import full
 
 from raycache.core.keys import digest
 from raycache.core.messages import Ack, Bump, Missing
@@ -147,7 +147,7 @@ def test_a_get_touches_no_slots(bench):
 
 def test_a_shard_that_begins_ends_near_entries_of_its_earlier_life(bench):
     slots = list(bench.versions.slots)
-    bench.shard.begin(ALONE)
+    bench.join()
 
     assert all(bench.versions.slots[slot] > slots[slot] for slot in range(SLOTS))
     assert bench.versions.lease[0] == FOREVER

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from shard_bench import ALONE, ID, full
+from shard_bench import ALONE, ID, full, ring
 
 from raycache.core.messages import Ack, InFlight, Learn, Missing, Moved, NoSuchGroup, Report
-from raycache.core.ring import Ring
 from raycache.core.stats import Stats
 from raycache.core.versions import FOREVER
 
 #: A ring on which another member owns "b" and others, but not "a".
-SHARED = Ring(2, {ID: 1.0, "there": 1.0})
+SHARED = ring(2, "there")
 
 
 OURS = next(name for name in "abcdefgh" if SHARED.owner(full(name)) == ID)
@@ -63,16 +62,6 @@ def test_an_older_ring_is_not_learnt(bench):
     bench.shard.handle(Learn(SHARED))
 
     assert bench.shard.handle(Learn(ALONE)) == Ack(2)
-
-
-def test_entries_that_moved_go(bench):
-    bench.define()
-    bench.set(OURS, "ours")
-    bench.set(THEIRS, "theirs")
-    bench.shard.handle(Learn(SHARED))
-
-    assert bench.peek(OURS) == ["ours"]
-    assert bench.peek(THEIRS, standin=True) == [Missing()]
 
 
 def test_a_load_that_ends_where_its_key_is_no_longer_owned_is_not_stored(bench):

@@ -9,6 +9,7 @@ from pathlib import Path
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from stored import sealed
 
 from raycache.core import record
 from raycache.core.messages import group_of, group_prefix
@@ -65,7 +66,7 @@ class StoreAndAModel(RuleBasedStateMachine):
         for key in entries:
             self.model.pop(key, None)
         self.evict(self.capacity - self.total(entries))
-        self.model.update(entries)
+        self.model.update((key, sealed(key, entry)) for key, entry in entries.items())
 
     def evict(self, room: int) -> None:
         while self.model and self.total(self.model) > room:

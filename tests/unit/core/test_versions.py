@@ -15,10 +15,11 @@ def path(tmp_path):
     return tmp_path / "versions"
 
 
-def test_a_new_file_has_no_lease_and_slots_of_zero(path):
+def test_a_new_file_has_no_lease_no_ticket_and_slots_of_zero(path):
     versions = Versions(path, create=True)
 
-    assert (versions.lease[0], set(versions.slots), len(versions.slots)) == (0.0, {0}, SLOTS)
+    assert (versions.lease[0], versions.ticket[0]) == (0.0, 0)
+    assert (set(versions.slots), len(versions.slots)) == ({0}, SLOTS)
     versions.close()
 
 
@@ -63,6 +64,17 @@ def test_slots_only_grow_when_the_file_is_made_again(path):
         versions.close()
 
 
+def test_ticket_and_lease_are_still_there_when_the_file_is_made_again(path):
+    """By the ticket a restarted shard asks whether it may go on; the lease says until when others take it for alive."""
+    before = Versions(path, create=True)
+    before.ticket[0], before.lease[0] = 2**64 - 1, 12.5
+    before.close()
+    after = Versions(path, create=True)
+
+    assert (after.ticket[0], after.lease[0], set(after.slots)) == (2**64 - 1, 12.5, {0})
+    after.close()
+
+
 def test_a_reader_cannot_write(path):
     Versions(path, create=True).close()
     reader = Versions(path)
@@ -70,6 +82,8 @@ def test_a_reader_cannot_write(path):
         reader.slots[0] = 1
     with pytest.raises(TypeError):
         reader.lease[0] = FOREVER
+    with pytest.raises(TypeError):
+        reader.ticket[0] = 1
 
     reader.close()
 
