@@ -1,0 +1,291 @@
+"""The rules of the protocol, and how each is switched off: by another line in the place of one in the real code.
+
+Named as in design section 5 and its executable specification. A rule that cannot be found in the code any more is an
+error here, so that none is forgotten when the code changes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+from unittest import mock
+
+from servers import ShardProcess
+from simulation import Scenario
+
+from raycache.core.client import Client
+from raycache.core.directory import Directory
+from raycache.core.handover import Incoming
+from raycache.core.life import Life
+from raycache.core.lookup import Lookup, Reader
+from raycache.core.membership import Membership
+from raycache.core.near import NearEntry
+from raycache.core.shard import Shard
+from raycache.group import Group
+
+
+class Change(NamedTuple):
+    """In the source of a method: other texts in the place of some."""
+
+    owner: Any  # the class
+    method: str
+    texts: dict[str, str]
+
+
+class Rule(NamedTuple):
+    """What the rule says, what is changed to break it, and where that shows soon."""
+
+    says: str
+    changes: tuple[Change, ...]
+    scenario: Scenario = Scenario()
+    seeds: int = 200
+
+
+RULES: dict[str, Rule] = {
+    "two_phase": Rule(
+        "an invalidation cleans all shards, and only then bumps slots",
+        (
+            Change(
+                Client,
+                "_rounds",
+                {
+                    "first(ring), until": "{id: [*some, Bump(bumped)] for id, some in first(ring).items()}, until",
+                    "yield from self._round(spec, ring, {shard: [Bump(bumped, operation)] "
+                    "for shard in ring.members}, until)": "pass",
+                },
+            ),
+        ),
+    ),
+    "order": Rule(
+        "slots are bumped after the entries are gone",
+        (
+            Change(
+                Client,
+                "_rounds",
+                {
+                    "until, done =": "yield from self._round(spec, self.members.ring, {shard: [Bump(bumped)] "
+                    "for shard in self.members.ring.members}, self._clock() + INVALIDATE_S); until, done =",
+                    "yield from self._round(spec, ring, {shard: [Bump(bumped, operation)] "
+                    "for shard in ring.members}, until)": "pass",
+                },
+            ),
+        ),
+    ),
+    "near_order": Rule(
+        "a near hit looks at the lease before the slot",
+        (
+            Change(
+                NearEntry,
+                "live",
+                {
+                    "now < self.lease[0] and self.slots[self.slot] == self.version": "self.slots[self.slot] == "
+                    "self.version and now < self.lease[0]"
+                },
+            ),
+            Change(
+                Group,
+                "get",
+                {
+                    "(now := clock()) < entry.lease[0] and entry.slots[entry.slot] == entry.version": "entry.slots["
+                    "entry.slot] == entry.version and (now := clock()) < entry.lease[0]"
+                },
+            ),
+        ),
+    ),
+    "late_epoch": Rule(
+        "an epoch without a member is published only when that member's lease has run out",
+        (Change(Membership, "tick", {"if member.fenced and now >= member.granted": "if member.fenced"}),),
+    ),
+    "teach": Rule(
+        "an invalidation carries its ring; a shard that is behind learns it before it acts",
+        (Change(Shard, "handle", {"self._learn(message.ring)": "pass"}),),
+    ),
+    "repeat": Rule(
+        "after a fence the whole round is repeated in the new epoch",
+        (Change(Client, "_round", {"return False, acks": "return not again, acks"}),),
+    ),
+    "empty_fresh": Rule(
+        "an invalidation with an empty ring asks the directory anew",
+        (Change(Client, "_ring", {"while not self.members.ring.members:": "while False:"}),),
+    ),
+    "refuse_remove": Rule(
+        "a shard without a lease refuses to clean",
+        (Change(Shard, "handle", {"isinstance(message, _UNDER_LEASE)": "isinstance(message, Get)"}),),
+    ),
+    "lease_shard": Rule(
+        "a shard looks at its lease before it serves a get",
+        (Change(Shard, "handle", {"isinstance(message, _UNDER_LEASE)": "isinstance(message, (Set, Delete))"}),),
+    ),
+    "adopt_epoch": Rule(
+        "entries are taken only from a shard whose epoch is not older",
+        (Change(Shard, "_adopt", {"ask.ring.epoch < self._ring.epoch or ": ""}),),
+    ),
+    "adopt_life": Rule(
+        "entries are taken only if they were sent to this life",
+        (Change(Shard, "_adopt", {" or ask.ring.lives.get(self.id, 0) != self.life.ticket": ""}),),
+    ),
+    "adopt_restart": Rule(
+        "after a restart no entries are taken until a newer epoch is learned",
+        (Change(Shard, "_return", {"self._ring = ring": "self._incoming.begin(self._ring, ring); self._ring = ring"}),),
+    ),
+    "adopt_removed": Rule(
+        "entries are not taken for keys that were removed since that epoch",
+        (Change(Incoming, "takes", {"return key not in": "return True or key not in"}),),
+    ),
+    "adopt_leased": Rule(
+        "only a shard that has a lease hands entries over",
+        (
+            Change(Shard, "batch", {" if self.life.leased else None": ""}),
+            Change(
+                ShardProcess,
+                "_send_batch",
+                {"if not (self.shard.handing and self.shard.life.leased)": "if not self.shard.handing"},
+            ),
+        ),
+    ),
+    "drop_flights": Rule(
+        "whoever is no member any more forgets its flights, too",
+        (Change(Shard, "_wipe", {"self._flights.take_out_all()": "pass"}),),
+    ),
+    "ticket": Rule(
+        "a ticket is used once",
+        (
+            Change(
+                Membership,
+                "hello",
+                {"if ask.ticket and self._issued.get(ask.id) == ask.ticket": "if ask.ticket and member is None"},
+            ),
+            Change(Membership, "_join", {"del self._issued[ask.id]": "self._issued.pop(ask.id, None)"}),
+        ),
+    ),
+    "ticket_last": Rule(
+        "the new ticket is written down after the wipe",
+        (
+            Change(
+                Shard,
+                "granted",
+                {
+                    "        self._wipe()\n        self.life.begin(grant.ticket)\n": "        self.life.begin("
+                    "grant.ticket)\n        self._wipe()\n"
+                },
+            ),
+        ),
+    ),
+    "zero_lease": Rule(
+        "whoever is no member any more gives up its lease before it changes anything",
+        (Change(Shard, "_wipe", {"self.life.lose()": "pass"}),),
+    ),
+    "mute": Rule(
+        "a restarted shard does nothing before the directory has answered it",
+        (Change(Life, "muted", {"return self.fresh or self.ended": "return self.ended"}),),
+    ),
+    "boot_epoch": Rule(
+        "epochs of a directory that has lost everything are greater than all before",
+        (Change(Directory, "_silent", {"self._first)": "0)"}),),
+        Scenario(kinds=("amnesia",)),
+    ),
+    "dir_wait": Rule(
+        "a directory that has lost everything is silent for one lease",
+        (Change(Directory, "__init__", {"clock() + options.lease_s if lost": "clock() + 0.01 if lost"}),),
+        Scenario(kinds=("amnesia",)),
+    ),
+    "worst": Rule(
+        "a restarted directory takes it that all members have just been granted leases",
+        (Change(Membership, "restore", {"granted = now + self._lease_s": "granted = now"}),),
+    ),
+    "v0_first": Rule(
+        "the slot is read before the value",
+        (
+            Change(
+                Lookup,
+                "_land",
+                {
+                    "if voucher is None": "if voucher is not None: voucher = (*voucher[:3], voucher[1][voucher[2]])\n"
+                    "    if voucher is None"
+                },
+            ),
+        ),
+    ),
+    "v0_lease": Rule(
+        "a near entry is made only if the lease was valid after the slot was read",
+        (
+            Change(
+                Lookup,
+                "_vouchers",
+                {"return vouchers if self._reader.clock() < local.lease[0] else {}": "return vouchers"},
+            ),
+        ),
+    ),
+    "lease_client": Rule(
+        "clients look at the lease before they use near entries and pages",
+        (
+            Change(NearEntry, "live", {"now < self.lease[0] and ": ""}),
+            Change(Group, "get", {"(now := clock()) < entry.lease[0] and ": "(now := clock()) and "}),
+        ),
+    ),
+    "lease_pages": Rule(
+        "clients look at the lease before they use pages",
+        (
+            Change(
+                Reader,
+                "here",
+                {
+                    "if not (now := self.clock()) < lease[0]": "if not (now := self.clock())",
+                    " and now < shard.lease[0]": "",
+                },
+            ),
+        ),
+    ),
+    "barrier": Rule(
+        "a joiner gets no lease before all members know its epoch",
+        (Change(Membership, "hello", {"if member.admitted:": "if True:"}),),
+    ),
+    "warm_check": Rule(
+        "a restarted shard keeps its pages only if its life has not ended",
+        (Change(Shard, "granted", {"self._wipe()": "None if self.life.fresh else self._wipe()"}),),
+    ),
+    "pop": Rule(
+        "an invalidation takes flights out of the table",
+        (Change(Shard, "_delete", {"self._flights.take_out(ask.keys)": "pass"}),),
+    ),
+    "set_life": Rule(
+        "a set is done only by the life that it was meant for",
+        (Change(Shard, "_set", {" or ask.ring.lives.get(self.id, 0) != self.life.ticket": ""}),),
+    ),
+    "set_over": Rule(
+        "a set that arrives when its operation is over does nothing",
+        (Change(Shard, "_set", {"if self._unconfirmed.over(ask.operation)": "if False"}),),
+    ),
+    "finish": Rule(
+        "an owner finishes what a client has left half-done",
+        (Change(Shard, "overdue", {"due = self._unconfirmed.overdue()": "due = []"}),),
+    ),
+}
+
+
+@contextmanager
+def off(name: str) -> Iterator[None]:
+    """The real code without this rule."""
+    with ExitStack() as stack:
+        for change in RULES[name].changes if name else ():
+            stack.enter_context(_changed(change))
+        yield
+
+
+def _changed(change: Change) -> Any:
+    found = inspect.getattr_static(change.owner, change.method)
+    method = found.fget if isinstance(found, property) else found
+    source = textwrap.dedent(inspect.getsource(method))
+    for old, new in change.texts.items():
+        if source.count(old) != 1:
+            raise LookupError(
+                f"{change.owner.__name__}.{change.method} has {old!r} {source.count(old)} times instead of once: the "
+                f"rule that it stands for must be switched off in another way"
+            )
+        source = source.replace(old, new)
+    names: dict[str, Any] = {}
+    exec(compile(f"from __future__ import annotations\n{source}", "<changed>", "exec"), method.__globals__, names)
+    return mock.patch.object(change.owner, change.method, names[change.method])
