@@ -25,6 +25,7 @@ from raycache.core.messages import (
     NoSuchGroup,
     Set,
 )
+from raycache.core.unconfirmed import Begun
 from raycache.errors import CacheUnavailable, GroupConflict
 from raycache.options import GroupOptions
 
@@ -240,11 +241,11 @@ def test_a_group_that_was_replaced_is_a_conflict(network):
     ids=["remove", "clear", "set"],
 )
 def test_what_another_client_has_begun_is_brought_to_its_end(network, keys, stored, expected):
-    network.drive(Client(network.members()).finish(SPEC, keys, stored))
+    network.drive(Client(network.members()).finish(SPEC, Begun(9, 1, keys, stored)))
     first, second = network.to("a", "b")[:2], network.to("a", "b")[2:]
 
     assert {type(message) for message in first} == expected
-    assert [message.keys for message in second] == [keys, keys]
+    assert second == [Bump(keys, 9), Bump(keys, 9)]
     if stored:  # its owner keeps the new value
         owner = OLD.ring.owner(KEY)
         assert network.to(owner, kind=Delete) == []
