@@ -22,7 +22,7 @@ from raycache.cluster.peers import ShardNetwork
 from raycache.core.client import Client
 from raycache.core.members import Members
 from raycache.core.memory import MAP_FACTOR, Folder, sweep
-from raycache.core.messages import Ack, Adopt, Define, Failed, ShardInfo
+from raycache.core.messages import Ack, Adopt, Define, Failed, Hello, Place, ShardInfo
 from raycache.core.pages import Pages, PagesFull
 from raycache.core.shard import Shard
 from raycache.core.steps import Wait, drive
@@ -51,7 +51,7 @@ class ShardActor:
         sweep()
         context = ray.get_runtime_context()
         self._directory, self._lease_s = directory, options.lease_s
-        self._make_memory(folder, options)
+        self._make_memory(id, folder, options)
         self._lock = threading.Lock()
         self._stopped = False
         self._landed, self._changed, self._moved = threading.Event(), threading.Event(), threading.Event()
@@ -83,14 +83,17 @@ class ShardActor:
             name = f"raycache-{work.__name__.strip('_').replace('_', '-')}"
             threading.Thread(target=self._forever, args=(work,), name=name, daemon=True).start()
 
-    def _make_memory(self, folder: str, options: CacheOptions) -> None:
+    def _make_memory(self, id: str, folder: str, options: CacheOptions) -> None:
         """Pages and slots: those of the process before this one, if they can be read."""
         # The raylet is this process's parent, and the node's session ends with it.
         self._folder = Folder(folder, options.capacity_bytes, owner=os.getppid())
         map_bytes = MAP_FACTOR * options.capacity_bytes
         try:
-            self._pages = Pages.create(self._folder.path, map_bytes, keep=True)
             self._versions = Versions(self._folder.path / "versions", create=True)
+            if ticket := self._versions.ticket[0]:  # of a life that may go on: it is not to be given up while pages are
+                # looked through. What comes of this is no answer to anything.
+                self._directory.handle.remote(Hello(id, Place("", ""), 0.0, ticket, -1, 0.0, fresh=True))
+            self._pages = Pages.create(self._folder.path, map_bytes, keep=True)
         except (PagesFull, OSError) as error:
             _log.warning("raycache: what an earlier process left in %s is of no use: %s", self._folder.path, error)
             _give_up_lease(self._folder.path)  # readers of the node have it open

@@ -113,14 +113,14 @@ class Store:
 
     def _put(self, entries: dict[bytes, Entry], size: int) -> list[bytes]:
         """One transaction: what is replaced goes, then what is evicted, then the new entries come."""
-        replaced = [key for key in entries if key in self._policy]
+        replaced = {key: self._large.get(key) for key in entries if key in self._policy}
         self._forget(replaced)
         evicted = self._evict(self.bytes + size - self.capacity_bytes)
         puts = {key: record.sealed(key, entry.record) for key, entry in entries.items()}
         try:
             self._pages.write(puts, evicted)
         except PagesFull:
-            self._pages.delete([*replaced, *evicted])
+            self._delete(replaced | evicted)
             if not self._put_when_full(puts):
                 return list(entries)
         for key, entry in entries.items():
@@ -143,7 +143,7 @@ class Store:
 
     def _put_when_full(self, puts: dict[bytes, bytes]) -> bool:
         for _ in range(_TRIES_WHEN_FULL):
-            self._pages.delete(self._evict(self.bytes // _SHARE_WHEN_FULL + 1))
+            self._delete(self._evict(self.bytes // _SHARE_WHEN_FULL + 1))
             try:
                 self._pages.write(puts)
                 return True
@@ -151,18 +151,29 @@ class Store:
                 continue
         return False
 
-    def _evict(self, excess: int) -> list[bytes]:
-        """Takes entries of at least so many bytes out of the order; the keys, which the pages still have."""
-        victims: list[bytes] = []
+    def _delete(self, gone: Mapping[bytes, Future | None]) -> None:
+        """Deletes entries that are out of the order already; if there is no room for that, they are back in it."""
+        try:
+            self._pages.delete(list(gone))
+        except PagesFull:
+            for key, stored in self._pages.get_many(gone).items():
+                self.recover(key, stored)
+                if (large := gone[key]) is not None:
+                    self._large[key] = large
+            raise
+
+    def _evict(self, excess: int) -> dict[bytes, Future | None]:
+        """Takes entries of so many bytes out of the order, with their large values; the pages still have them."""
+        victims: dict[bytes, Future | None] = {}
         target = self.bytes - excess
         while self.bytes > target and len(self._policy):
             victim = self._policy.victim()
+            victims[victim] = self._large.get(victim)
             self._forget([victim])
             self.usage[group_of(victim)].evictions += 1
-            victims.append(victim)
         return victims
 
-    def _forget(self, keys: list[bytes]) -> None:
+    def _forget(self, keys: Iterable[bytes]) -> None:
         """Takes entries out of everything but the pages."""
         self._account_gone(self._pages.get_many(keys))
 
@@ -180,7 +191,12 @@ class Store:
         """Removes entries; how many there were. Absent keys are fine."""
         # What is in the pages counts, not what the policy knows: a put that failed half-way may have left more there.
         present = self._pages.get_many(keys)
-        self._pages.delete(list(present))  # first: if it fails, the entries are still here and counted
+        try:
+            self._pages.delete(list(present))  # first: what it fails for is still here and counted
+        except PagesFull:
+            left = self._pages.get_many(present)
+            self._account_gone({key: stored for key, stored in present.items() if key not in left})
+            raise
         self._account_gone(present)
         return len(present)
 
@@ -205,7 +221,7 @@ class Store:
 
     def trim(self) -> None:
         """Makes room until the entries fit into the capacity."""
-        self._pages.delete(self._evict(self.bytes - self.capacity_bytes))
+        self._delete(self._evict(self.bytes - self.capacity_bytes))
 
     def resize(self, capacity_bytes: int) -> None:
         """Another capacity from now on; what no longer fits goes."""
