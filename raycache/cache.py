@@ -32,6 +32,7 @@ from raycache.core.messages import (
     ShardInfo,
     Weigh,
 )
+from raycache.core.ring import MOST_WEIGHT
 from raycache.core.shipping import LookedUp
 from raycache.core.stats import Stats
 from raycache.core.steps import Network, Steps, Wait, drive
@@ -60,8 +61,8 @@ MEMO_POOL = "memo"
 REPORT_S = 1.0
 #: How long the directory may take to answer, its restart included.
 DIRECTORY_S = 10.0
-#: How often it is looked whether shards have left, and the largest weight that one can have.
-WATCH_S, MOST_WEIGHT = 0.2, 100
+#: How often it is looked whether shards have left.
+WATCH_S = 0.2
 
 
 class Backend(Network, Protocol):

@@ -22,7 +22,7 @@ from raycache.cluster.peers import ShardNetwork
 from raycache.core.client import Client
 from raycache.core.members import Members
 from raycache.core.memory import MAP_FACTOR, Folder, sweep
-from raycache.core.messages import Ack, Adopt, Define, Failed, Hello, Place, ShardInfo
+from raycache.core.messages import Ack, Adopt, Define, Failed, Fence, Hello, Place, ShardInfo
 from raycache.core.pages import Pages, PagesFull
 from raycache.core.shard import Shard
 from raycache.core.steps import Wait, drive
@@ -87,7 +87,7 @@ class ShardActor:
         """Pages and slots: those of the process before this one, if they can be read."""
         # The raylet is this process's parent, and the node's session ends with it.
         self._folder = Folder(folder, options.capacity_bytes, owner=os.getppid())
-        map_bytes = MAP_FACTOR * options.capacity_bytes
+        map_bytes, ticket = MAP_FACTOR * options.capacity_bytes, 0
         try:
             self._versions = Versions(self._folder.path / "versions", create=True)
             if ticket := self._versions.ticket[0]:  # of a life that may go on: it is not to be given up while pages are
@@ -97,6 +97,8 @@ class ShardActor:
         except (PagesFull, OSError) as error:
             _log.warning("raycache: what an earlier process left in %s is of no use: %s", self._folder.path, error)
             _give_up_lease(self._folder.path)  # readers of the node have it open
+            if ticket:  # nobody goes on with that life: the directory need not wait for it
+                self._directory.handle.remote(Fence(id, ticket))
             self._folder.remove()
             self._folder = Folder(f"{folder}-{secrets.token_hex(4)}", options.capacity_bytes, owner=os.getppid())
             self._pages = Pages.create(self._folder.path, map_bytes)

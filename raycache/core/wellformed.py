@@ -252,7 +252,9 @@ _RULES: dict[type, Callable[[Any], str]] = {
         _between(ask.now, -MOST_S, MOST_S, "the clock"),
         _entries(ask.entries),
     ),
-    Explain: lambda ask: _names((ask.key,)),
+    Explain: lambda ask: _first(
+        _names((ask.key,)), _is(ask.about, bytes, "what tells of it"), _is(ask.note, bytes, "the note")
+    ),
     Describe: _nothing,
     GetView: _nothing,
     GetOptions: _nothing,

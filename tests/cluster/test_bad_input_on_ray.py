@@ -107,7 +107,7 @@ def test_a_message_with_nonsense_in_it_is_refused_in_one_line(cache: raycache.Ca
 
     assert all(isinstance(answer, Failed) and "\n" not in answer.reason for answer in answers)
     assert answers[0].reason.startswith("Malformed: a message Get was not acted on: not all keys are of the group")
-    assert "ZeroDivisionError" in answers[1].reason
+    assert "division or modulo by zero" in answers[1].reason
     assert users.get("alice") == Source.value("alice")
 
 
@@ -169,7 +169,6 @@ def test_a_value_of_gigabytes_is_delivered_or_refused_in_words_and_nobody_dies_o
     before = resident(shard.pid), resident(os.getpid())
     outcome = attempt(lambda: len(zeros.get("a", timeout=120)))
 
-    print("GIGA", outcome.value, outcome.error, outcome.message[:300], outcome.seconds)
     assert outcome.value == GIGABYTES or issubclass(outcome.error or int, raycache.RaycacheError)
     assert outcome.seconds < 120
     assert [each.pid for each in cache.shards()] == [shard.pid]

@@ -76,9 +76,9 @@ class ClientProcess(Process):
         while True:
             key = rng.choice(simulation.keys)
             if rng.random() < simulation.writes and self.kernel.now < simulation.quiet:
-                self._change(name, rng.choice(simulation.changes), key)
+                self.change(name, rng.choice(simulation.changes), key)
             else:
-                self._read(name, rng.choice(simulation.reads), key)
+                self.read(name, rng.choice(simulation.reads), key)
             self.kernel.sleep(rng.expovariate(1 / simulation.think))
 
     # ----------------------------------------------------------------------------------------- operations
@@ -99,7 +99,11 @@ class ClientProcess(Process):
             if not self.kernel.over:
                 simulation.ended(name, what, began)
 
-    def _change(self, name: str, kind: str, key: str) -> None:
+    def refresh(self) -> None:
+        """Learns the newest ring."""
+        drive(self._members.refresh(), self._waiter.wait)
+
+    def change(self, name: str, kind: str, key: str) -> None:
         simulation, group, history = self.simulation, self.group, self.simulation.history
         keys = simulation.keys if kind in ("clear", "remove_many") else (key,)
         updates = history.begin(kind, keys)
@@ -114,7 +118,7 @@ class ClientProcess(Process):
         if done:
             history.end(updates)
 
-    def _read(self, name: str, kind: str, key: str) -> None:
+    def read(self, name: str, kind: str, key: str) -> None:
         simulation, group, history = self.simulation, self.group, self.simulation.history
         keys = simulation.keys if kind == "get_many" else (key,)
         marks, began = {each: history.mark(each) for each in keys}, self.kernel.now

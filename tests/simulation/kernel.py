@@ -53,9 +53,9 @@ class Thread:
 
     __slots__ = ("greenlet", "process")
 
-    def __init__(self, process: Process, body: Callable[[], None]) -> None:
+    def __init__(self, process: Process, body: Callable[[], None], hub: greenlet.greenlet) -> None:
         self.process = process
-        self.greenlet = greenlet.greenlet(body)
+        self.greenlet = greenlet.greenlet(body, parent=hub)  # whoever starts it does not get its end
 
 
 class Kernel:
@@ -67,6 +67,7 @@ class Kernel:
         self.trace: list[str] | None = [] if trace else None
         self.running: Thread | None = None
         self.over = False
+        self._until = 0.0
         self._queue: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._number = 0
         self._hub = greenlet.getcurrent()
@@ -92,13 +93,17 @@ class Kernel:
 
     def run(self, until: float) -> None:
         """Lets everything happen until then; raises what a thread has raised."""
-        queue = self._queue
-        while queue and queue[0][0] <= until:
+        queue, self._until = self._queue, until
+        while queue and queue[0][0] <= self._until:
             self.now, _, do, arguments = heapq.heappop(queue)
             do(*arguments)
             if self._failed is not None:
                 raise self._failed
-        self.now = until
+        self.now = self._until
+
+    def finish(self) -> None:
+        """Nothing later than this is to happen."""
+        self._until = self.now
 
     def end(self) -> None:
         """Ends the threads that are left. Nothing that they still do counts."""
@@ -120,7 +125,7 @@ class Kernel:
                     self.log(process, f"FAILS: {type(error).__name__}: {error}")
                     self._failed = error
 
-        thread = Thread(process, run)
+        thread = Thread(process, run, self._hub)
         self._threads.append(thread)
         if len(self._threads) > self._most_threads:
             self._threads = [each for each in self._threads if not each.greenlet.dead]
@@ -210,6 +215,12 @@ class Kernel:
             self._switch()  # it was killed: nobody resumes it
         elif seconds > 0 or process.stopped_until > self.now:
             self.sleep(seconds)
+
+    def kill(self, process: Process) -> None:
+        """Kills a process, also the one that runs at this moment: it does nothing more."""
+        process.kill()
+        if self.running is not None and self.running.process is process:
+            self._switch()
 
 
 class Process:

@@ -49,6 +49,8 @@ class SimulatedLoad:
         took = rng.uniform(0.005, 2.0 if rng.random() < simulation.slow_loads else 0.2)
         when = rng.uniform(0, took)
         dies = rng.random() < deaths
+        if simulation.load_s is not None:
+            when, took = 0.0, simulation.load_s
         kernel.at(kernel.now + when, self._read)
         kernel.at(kernel.now + took, self._end, Failed("the loader was killed") if dies else None)
 

@@ -159,9 +159,7 @@ class ShardProcess(Server):
         (grant,) = self.kernel.wait([self._link.ask_directory(hello)], self.simulation.options.lease_s)
         if isinstance(grant, Failed):
             grant = None
-        if grant is not None and grant.view is None and self.shard.life.answers(hello, grant) and not hello.fresh:
-            self.shard.life.renew(hello, grant)
-        else:
+        if grant is None or not self.shard.life.renewed(hello, grant):
             with self.mutex:
                 epoch = self.shard.epoch
                 self.shard.granted(hello, grant)

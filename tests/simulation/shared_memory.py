@@ -5,7 +5,7 @@ It belongs to the node and outlives the shard's processes. What LMDB does in one
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from kernel import Kernel
@@ -35,6 +35,31 @@ class Words:
 
     def __len__(self) -> int:
         return len(self._words)
+
+
+class Watched(Words):
+    """Words of which somebody is told when one is read, and when one was written."""
+
+    __slots__ = ("_read", "_written")
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        words: Words,
+        read: Callable[[int], None] = lambda _: None,
+        written: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        super().__init__(kernel, words._words)
+        self._read, self._written = read, written
+
+    def __getitem__(self, at: int) -> Any:
+        word = super().__getitem__(at)
+        self._read(at)
+        return word
+
+    def __setitem__(self, at: int, word: Any) -> None:
+        super().__setitem__(at, word)
+        self._written(at)
 
 
 class NodeVersions(Versions):

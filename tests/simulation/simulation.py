@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 from unittest import mock
 
+import scenes
+import stage
 from clients import ClientProcess
 from faults import Chaos
 from history import History
@@ -29,6 +31,8 @@ from raycache.core.messages import GroupSpec, Register
 from raycache.options import MIB, CacheOptions, group_options
 
 HEAL_S, QUIET_S, AGREED_S, END_S = 12.0, 15.5, 20.0, 21.0
+#: A scene ends by itself; this is long after.
+SCENE_S = 120.0
 LEASE_S = 3.0
 #: The longest that a get may take which begins after everything was healed.
 MOST_GET_S = LEASE_S + 2.0
@@ -38,7 +42,7 @@ KEYS = ("ka", "kb", "kc")
 #: What the real classes have is made for millions of keys; three need less.
 POINTS, SLOTS = 16, 16
 #: Shorter than in life, as a run is short: until when a client tries, and until an owner finishes what it did not.
-INVALIDATE_S, UNCONFIRMED_S = 5.0, 5.5
+INVALIDATE_S, UNCONFIRMED_S, CLEAR_S = 5.0, 5.5, 3.0
 _operations = count(1)
 
 
@@ -52,6 +56,7 @@ def small() -> Iterator[None]:
         stack.enter_context(mock.patch.object(client, "_operation", lambda: next(_operations)))  # noqa: PT008
         stack.enter_context(mock.patch.object(unconfirmed, "PATIENCE_S", UNCONFIRMED_S))
         stack.enter_context(mock.patch.object(client, "INVALIDATE_S", INVALIDATE_S))
+        stack.enter_context(mock.patch.object(client, "CLEAR_S", CLEAR_S))
         ring._placed.cache_clear()
         yield
     ring._placed.cache_clear()
@@ -66,6 +71,7 @@ class Scenario:
     calm: bool = False  # no faults at all
     changes: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    scene: str = ""  # nothing is left to chance but delays: see scenes
     agree: bool = False  # whether at last all must see the same: not where owners forget what clients left undone
 
 
@@ -90,7 +96,8 @@ class Simulation:
         self.stats: Counter[str] = Counter()
         self.longest: dict[str, float] = {}
         self.heal, self.quiet = 0.0 if scenario.calm else HEAL_S, QUIET_S
-        self.agreed = AGREED_S if scenario.agree else END_S
+        self.end_s = SCENE_S if scenario.scene else END_S
+        self.agreed = AGREED_S if scenario.agree else self.end_s
         self.wire = Wire(kernel, self.stats)
         self.wire.ordered, self.wire.told = rng.random() < 0.5, rng.choice((0.0, 0.5, 1.0))
         self.wire.held = scenario.held
@@ -101,7 +108,12 @@ class Simulation:
         )
         self.reads = scenario.reads or rng.choice((("get",), ("get",), ("get", "get", "get_many", "peek")))
         self.slow_loads, self.loader_deaths = 0.0 if scenario.calm else 0.1, 0.0
-        self.history = History(kernel, KEYS, frozenset({"kc"}) if rng.random() < 0.2 else frozenset())
+        self.load_s: float | None = None  # else by chance
+        if scenario.scene:
+            self.keys, self.nodes, self.heal = stage.KEYS, ("n0", "n1", "n2"), SCENE_S
+            self.wire.ordered, self.wire.told, self.slow_loads = False, 0.0, 0.0
+        large = frozenset({"kc"}) if rng.random() < 0.2 else frozenset[str]()
+        self.history = History(kernel, self.keys, large)
         self.epoch_s = 1e9  # the wall clock when the run begins
         self.offsets = {node: rng.uniform(0, 1000) for node in self.nodes}
         self.pending: dict[str, tuple[str, float]] = {}
@@ -112,16 +124,24 @@ class Simulation:
         self.directory = DirectoryProcess(self)
         self.directory.start()
         self.spec = self._register()
-        idle = rng.choice(self.nodes) if rng.random() < 0.2 else ""  # a node whose shard owns nothing
+        idle = rng.choice(self.nodes) if rng.random() < 0.2 and not scenario.scene else ""  # its shard owns nothing
         self.shards = {f"{node}.0": ShardProcess(self, f"{node}.0", node, float(node != idle)) for node in self.nodes}
+        threads = 0 if scenario.scene else 2
+        self.clients = [ClientProcess(self, f"{node}.client", node, threads) for node in self.nodes]
+        for each in self.clients:
+            each.start()
+        if scenario.scene:
+            kernel.start(self.world, self._play, scenes.SCENES[scenario.scene])
+            return
         for shard in self.shards.values():
             late = not scenario.calm and rng.random() < 0.2
             kernel.at(rng.uniform(1, 6) if late else 0.0, shard.start)
-        self.clients = [ClientProcess(self, f"{node}.client", node, 2) for node in self.nodes]
-        for each in self.clients:
-            each.start()
         if not scenario.calm:
             self.chaos = Chaos(self, scenario.kinds)
+
+    def _play(self, scene: Callable[[stage.Stage], None]) -> None:
+        scene(stage.Stage(self))
+        self.kernel.finish()
 
     def _register(self) -> GroupSpec:
         """The group, known to the directory before anything begins."""
@@ -199,8 +219,9 @@ def run(seed: int, scenario: Scenario | None = None, trace: bool = False) -> Run
     simulation = Simulation(seed, scenario or Scenario(), trace)
     kernel, problem, wrong_value = simulation.kernel, "", False
     try:
-        kernel.run(END_S)
-        simulation.check_end()
+        kernel.run(simulation.end_s)
+        if simulation.end_s == END_S:
+            simulation.check_end()
     except Violation as violation:
         problem, wrong_value = str(violation), isinstance(violation, WrongValue)
     except Exception as error:  # of the real code

@@ -18,6 +18,39 @@ from raycache.core.messages import Failed
 HELD, HELD_S = 0.3, (2.0, 8.0)
 
 
+class Hold:
+    """Messages, or answers, that are held up until they are released."""
+
+    def __init__(self, kernel: Kernel, source: str, target: str, kind: str, failing: bool) -> None:
+        self._kernel, self._source, self._target, self._kind = kernel, source, target, kind
+        self._failing = failing
+        self._held: list[tuple[Callable[..., None], Any]] = []
+        self.open = True
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def takes(self, source: Process, target: Process, what: Any) -> bool:
+        kind = type(getattr(what, "message", what)).__name__
+        ends = self._source in ("", source.place), self._target in ("", target.place)
+        return self.open and kind == self._kind and all(ends)
+
+    def take(self, arrive: Callable[..., None], what: Any, reply: Future, why: str) -> None:
+        self._held.append((arrive, what))
+        if self._failing:  # as a transport does that loses sight of what it has sent
+            self._kernel.at(self._kernel.now + 0.1, reply.set, Failed(why))
+
+    def stop(self) -> None:
+        """Holds up no more; what was held stays so."""
+        self.open = False
+
+    def release(self) -> None:
+        self.open = False
+        for arrive, what in self._held:
+            self._kernel.soon(arrive, what)
+        self._held.clear()
+
+
 class Wire:
     """Who can reach whom, and how long it takes."""
 
@@ -27,12 +60,23 @@ class Wire:
         self.told = 0.0  # the chance that the transport tells a sender of a loss
         self.slow = self.lossy = 0.0  # the chance that a message is delayed for long, or lost
         self.held: tuple[str, ...] = ()  # kinds of messages that are often held up for very long
+        self._holds: list[Hold] = []
         self._cut: dict[frozenset[str], float] = {}
         self._last: dict[tuple[str, str], float] = {}
 
     def cut(self, one: str, other: str, until: float) -> None:
         self._cut[frozenset((one, other))] = until
         self._kernel.log(f"link between {one} and {other} is CUT until {until:.4f}")
+
+    def hold(self, kind: str, source: str = "", target: str = "", failing: bool = False) -> Hold:
+        """Holds up what has this class, from one place to another; `failing`: its sender is told that it is lost."""
+        hold = Hold(self._kernel, source, target, kind, failing)
+        self._holds.append(hold)
+        return hold
+
+    def join(self, one: str, other: str) -> None:
+        """The link is there again."""
+        self._cut.pop(frozenset((one, other)), None)
 
     def heal(self) -> None:
         self.slow = self.lossy = 0.0
@@ -59,6 +103,10 @@ class Wire:
             if self._rng.random() < self.told:
                 self._kernel.at(self._kernel.now + self._rng.uniform(0.01, 1), reply.set, Failed(why))
             return
+        for hold in self._holds:
+            if hold.takes(source, target, what):
+                hold.take(arrive, what, reply, why)
+                return
         when = self._kernel.now + self.delay()
         if self.held and type(getattr(what, "message", what)).__name__ in self.held and self._rng.random() < HELD:
             when += self._rng.uniform(*HELD_S)

@@ -62,9 +62,7 @@ def test_odd_keys_have_their_own_values(inline):
         calls.append(key)
         return f"{len(calls)}"
 
-    group = (
-        inline(shards=2, capacity="16 MiB").cache if False else inline(shards=2).group("odd", value, capacity="4 MiB")
-    )
+    group = inline(shards=2).group("odd", value, capacity="4 MiB")
     first = [group.get(key) for key in ODD]
 
     assert first == [str(number + 1) for number in range(len(ODD))]
