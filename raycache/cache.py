@@ -63,6 +63,8 @@ REPORT_S = 1.0
 DIRECTORY_S = 10.0
 #: How often it is looked whether shards have left.
 WATCH_S = 0.2
+#: How long the reporting thread waits for a shard on this node to serve, before it looks after other things.
+HOST_S = 3.0
 
 
 class Backend(Network, Protocol):
@@ -454,12 +456,19 @@ class Cache:
         seconds = parse_seconds(timeout, "timeout")
         shards = self._shards_of(node)
         ids = tuple(shard.id for shard in shards)
-        barred = tuple({shard.node for shard in shards if node != shard.id})
+        if not any(shard.weight for shard in self.shards() if shard.id not in ids):
+            raise InvalidOption(
+                f"{node!r}: no other shard would be left to take the entries; `raycache down` ends the cache"
+            )
+        barred = tuple({node if node == shard.id else shard.node for shard in shards})
         self._ask(Drain(ids, barred, seconds))
         deadline = time.monotonic() + seconds + DIRECTORY_S
         while left := [id for id in ids if id in self._members.ring.members]:
             if time.monotonic() > deadline:
-                raise CacheUnavailable(f"{', '.join(left)} did not leave within {seconds + DIRECTORY_S:g} s")
+                raise CacheUnavailable(
+                    f"{', '.join(left)} did not leave within {seconds + DIRECTORY_S:g} s; `raycache status` shows what "
+                    f"they still hand over. Call it again, or with a longer timeout="
+                )
             self._wake.wait(WATCH_S)
             self._check_open()
             self._drive(self._members.refresh())
@@ -467,6 +476,8 @@ class Cache:
 
     def scale(self, shards_per_node: int | None = None, *, weights: Mapping[str, float] | None = None) -> None:
         """Another number of shards on every node, or other shares of the keys: what moves is handed over.
+
+        Comes back before all of that is done: `shards()` tells who hands over, and who has left.
 
         Args:
             shards_per_node: how many shards a node has from now on, 1 or more.
@@ -478,7 +489,6 @@ class Cache:
                     f"shards_per_node={shards_per_node!r}: a node has a whole number of shards, 1 or more"
                 )
             self._ask(Scale(shards_per_node))
-            self.network.ensure(everywhere=True)
         if weights:
             for node, weight in weights.items():
                 if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight <= MOST_WEIGHT:
@@ -497,6 +507,8 @@ class Cache:
         if not found:
             known = ", ".join(f"{shard.id} on {shard.address}" for shard in shards) or "there are none"
             raise InvalidOption(f"no shard is on the node {node!r}, nor has that name; shards: {known}")
+        if len(nodes := {shard.node for shard in found}) > 1:
+            raise InvalidOption(f"{node!r} fits several nodes: {', '.join(sorted(nodes))}; name one of them")
         return found
 
     # ----------------------------------------------------------------------------------------- directory
@@ -566,9 +578,10 @@ class Cache:
         while not self.closed:
             self._wake.wait(REPORT_S)
             self._wake.clear()
-            self._report_all()
             with contextlib.suppress(Exception):  # tried again in a second
                 self._drive(self._members.probe())
+            if not self._members.outage:  # else it would wait for every group in turn
+                self._report_all()
             if not self._clock() < self._members.local.lease[0] and not self.closed and self._clock() >= again:
                 hosted = True
                 with contextlib.suppress(Exception):
@@ -583,8 +596,9 @@ class Cache:
         if self.network.ended:
             self._let_go(f"the cache {self.name!r} was destroyed; connect again to make a new one")
             return False
-        hosted = self.network.ensure()
+        hosted = self.network.ensure(timeout_s=HOST_S)
         self._drive(self._members.refresh())
+        self._members.attach()
         return hosted
 
     def _report_all(self) -> None:

@@ -27,8 +27,11 @@ Size = int | str
 Duration = float | int | str | timedelta
 Placement = str | dict[str, str]
 
-#: How long a shard may serve after it was last in touch with the directory; it renews that three times as often.
-LEASE_S, LEAST_LEASE_S = 3.0, 0.5
+#: How long a shard may serve after it was last in touch with the directory; it renews that three times as often. Longer
+#: than the most a removal could not wait for it.
+LEASE_S, LEAST_LEASE_S, MOST_LEASE_S = 3.0, 0.5, 10.0
+#: Three million years: no time that anybody means is longer.
+MOST_S = 1e14
 
 
 #: Of so few digits that every one is a finite float.
@@ -56,7 +59,7 @@ def parse_seconds(value: Duration, option: str) -> float:
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = value if abs(value) < 1e18 else math.nan
+        seconds = value if abs(value) <= MOST_S else math.nan
     elif isinstance(value, str):
         seconds = _seconds_of_text(value)
     else:
@@ -111,9 +114,10 @@ class CacheOptions:
     placement: Placement = "all"  # which nodes keep entries: "all", "workers", or the labels that they have
 
     def __post_init__(self) -> None:
-        if not self.lease_s >= LEAST_LEASE_S:
+        if not (LEAST_LEASE_S <= self.lease_s <= MOST_LEASE_S or self.lease_s == math.inf):
             raise InvalidOption(
-                f"lease={self.lease_s}: a lease of less than {LEAST_LEASE_S:g} s would run out by itself"
+                f"lease={self.lease_s}: one of less than {LEAST_LEASE_S:g} s would run out by itself, and for one of "
+                f"more than {MOST_LEASE_S:g} s removals could not wait"
             )
         if self.placement not in ("all", "workers") and not _labels(self.placement):
             raise InvalidOption(

@@ -130,7 +130,8 @@ def failed(error: BaseException) -> Failed:
     what = error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
     said = str(what).strip().splitlines()[0] if str(what).strip() else ""
     # The object's owner is the shard, not the loader.
-    return Failed(f"{type(what).__name__}: {said}", lost=isinstance(error, ray.exceptions.ObjectLostError))
+    lost = isinstance(error, ray.exceptions.ObjectLostError)
+    return Failed(f"{type(what).__name__}: {said}", lost=lost, raised=what is not error)
 
 
 class _TaskLoad:

@@ -238,7 +238,7 @@ class Client:
         while todo:
             patience_s = max(map(_patience_s, (message for _, message in todo)))
             answers = yield Wait([self._network.ask(shard, each) for shard, each in todo], patience_s)
-            silent = dict[str, str]()
+            silent, raised = dict[str, str](), set[str]()
             for (shard, message), answer in zip(todo, answers, strict=True):
                 if isinstance(answer, (Ack, Answers)):
                     again |= answer.epoch > ring.epoch
@@ -250,13 +250,14 @@ class Client:
                     silent |= {} if told is not None else {shard: "no answer"}
                 elif answer is None or isinstance(answer, Failed):
                     silent[shard] = "no answer" if answer is None else answer.reason
+                    raised |= {shard} if answer is not None and answer.raised else set()
                 else:  # moved, or without a lease
                     again = True
                     silent |= {shard: "no lease"} if isinstance(answer, NoLease) and self._clock() >= until else {}
             self._in_time(until, silent)
             todo = [(shard, each) for shard, each in todo if shard in silent]
             if silent and self._clock() - began >= SILENCE_S:
-                for shard in silent:
+                for shard in silent.keys() - raised:
                     yield from self._fence(shard, ring.lives.get(shard, 0), until, silent)
                 return False, acks
             if silent:
@@ -329,8 +330,15 @@ class Client:
 
     def _all(self, messages: Mapping[str, Any]) -> Steps[list[Any]]:
         self.members.check_open()
-        answers = yield Wait([self._network.ask(shard, each) for shard, each in messages.items()], PATIENCE_S)
-        silent = [id for id, got in zip(messages, answers, strict=True) if got is None or isinstance(got, Failed)]
+        until = self._clock() + SILENCE_S
+        while True:
+            answers = yield Wait([self._network.ask(shard, each) for shard, each in messages.items()], PATIENCE_S)
+            unleased = any(isinstance(answer, NoLease) for answer in answers)
+            if not unleased or self._clock() >= until:
+                break
+            yield Wait([], PAUSE_S)
+        failed = [id for id, got in zip(messages, answers, strict=True) if isinstance(got, (Failed, NoLease))]
+        silent = failed + [id for id, got in zip(messages, answers, strict=True) if got is None]
         if silent:
             (view,) = yield Wait([self._network.ask_directory(Suspect(tuple(silent)))], PATIENCE_S)
             self.members.see(view)  # without those that are dead: the next question is not about them

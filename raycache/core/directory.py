@@ -34,6 +34,9 @@ from raycache.core.messages import (
 from raycache.core.wellformed import check, unknown
 from raycache.options import CacheOptions, GroupOptions
 
+#: What cannot be answered before it is known who the members are.
+_OF_MEMBERS = (GetView, Leave, Drain, Weigh, Suspect)
+
 
 class Directory:
     """Members and groups of one cache."""
@@ -61,7 +64,7 @@ class Directory:
     @classmethod
     def restored(cls, state: Mapping[str, Any], *, clock: Callable[[], float], tickets: Callable[[], int]) -> Directory:
         """The directory that had this state, in another process."""
-        directory = cls(state["options"], clock=clock, tickets=tickets)
+        directory = cls(state["options"], clock=clock, tickets=tickets, lost=state["lost"])
         directory._groups, directory._last_group = state["groups"], state["last_group"]
         directory.members.restore(state["members"])
         return directory
@@ -70,6 +73,7 @@ class Directory:
         """All that must be kept for `restored`."""
         return {
             "options": self.options,
+            "lost": self._first if self._silent_until else 0,
             "groups": dict(self._groups),
             "last_group": self._last_group,
             "members": self.members.state(),
@@ -88,7 +92,7 @@ class Directory:
         """The answer to a message. Raises Malformed or VersionMismatch for what is none; nothing of it was done."""
         check(message)
         handlers: dict[type, Callable[[Any], Any]] = {
-            GetView: lambda _: None if self._silent else self.view,
+            GetView: lambda _: self.view,
             GetOptions: lambda _: self.options,
             Hello: self._hello,
             Fence: self._fence,
@@ -101,6 +105,8 @@ class Directory:
             GetGroups: lambda _: dict(self._groups),
         }
         handler = handlers.get(type(message)) or unknown(message)
+        if isinstance(message, _OF_MEMBERS) and self._silent:
+            return None  # it knows of none yet
         return handler(message)
 
     def tick(self) -> None:
@@ -113,6 +119,7 @@ class Directory:
         """Whether leases may still be valid of which this process knows nothing."""
         if self._silent_until and self._clock() > self._silent_until:
             self._silent_until = 0.0
+            self._changes += self.members.changes
             self.members = Membership(self._clock, self._tickets, self.options.lease_s, self._first)
             self._changes += 1
         return self._silent_until > 0

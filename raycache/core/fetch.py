@@ -45,7 +45,7 @@ MOST_MOVES = 5
 #: How often it is looked whether the shard whose load is waited for is still there, and how long that may take.
 LOOK_S = 1.5
 #: How long a shard without a lease is asked again, since it will have one soon; and the pause between.
-LEASE_S, PAUSE_S = 3.0, 0.05
+NO_LEASE_S, PAUSE_S = 3.0, 0.05
 
 
 class Found(NamedTuple):
@@ -223,7 +223,7 @@ class Fetch:
     def _unanswered(self, shard: str, answer: Failed | NoLease | None) -> Steps[None]:
         """A shard has no answer: it is asked again if it will have one soon, else others are."""
         left_s = self._left_s()  # the caller's patience may have been the shorter one
-        if isinstance(answer, NoLease) and self._clock() - self._asking < LEASE_S:
+        if isinstance(answer, NoLease) and self._clock() - self._asking < NO_LEASE_S:
             yield Wait([], PAUSE_S if left_s is None else min(PAUSE_S, left_s))
             return
         self._members.suspect(shard)
@@ -343,12 +343,13 @@ class Fetch:
             self._members.suspect(shard)
         return gone
 
-    def _await(self, future: Future) -> Steps[Any]:
-        """What the future brings, within the caller's time."""
-        while True:
-            (result,) = yield Wait([future], self._left_s())
-            if result is not None:
-                return result
+    def _await(self, future: Future, limit_s: float) -> Steps[Any]:
+        """What the future brings, within the caller's time; None after this one."""
+        left_s = self._left_s()
+        (result,) = yield Wait([future], limit_s if left_s is None else min(left_s, limit_s))
+        if result is None:
+            self._left_s()
+        return result
 
     def _await_flights(self) -> Steps[None]:
         """Waits until one flight ends or is overdue. Keys that it did not bring are asked for again."""
@@ -465,7 +466,10 @@ class Fetch:
             # A batch is one call; what it is made of need not be told apart here.
             some = open_keys if calls is None or not spec.batch else open_keys[:1]
             work = [] if calls is None else [calls[key] for key in some]
-            result = yield from self._await(self._network.run(spec, some, work))
+            limit_s = spec.options.load_timeout_s if self._calls is None else self._calls.load_timeout_s
+            result = yield from self._await(self._network.run(spec, some, work), limit_s)
+            if result is None:
+                raise LoadTimeout(f"{self._getter}, run in this process, took more than {limit_s:g} s")
             if isinstance(result, Failed):
                 raise LoaderDied(f"{self._getter} did not end: {result.reason}")
             outcome, payload = result

@@ -20,8 +20,8 @@ from raycache.core.messages import Ack, Adopt, Define, GroupSpec, Moving, NoSuch
 from raycache.core.pages import Pages
 from raycache.core.ring import Ring
 
-#: Keys that one step goes through, entries and bytes of one batch at most (but one entry at least).
-STEP_KEYS, BATCH_ENTRIES, BATCH_BYTES = 2000, 500, 1 << 20
+#: Keys that one step goes through, and bytes that it reads; entries and bytes of one batch, but one entry at least.
+STEP_KEYS, STEP_BYTES, BATCH_ENTRIES, BATCH_BYTES = 2000, 4 << 20, 500, 1 << 20
 #: How long a shard waits for what others may still have for it.
 WINDOW_S = 120.0
 #: Keys that are remembered as not to be taken; beyond that nothing more is taken at all.
@@ -74,13 +74,20 @@ class Outgoing:
         """Goes on through the pages, and puts what is found there into messages."""
         assert self._after is not None
         ring, keys = self._ring, self._pages.scan(b"", self._after, STEP_KEYS)
-        moving: dict[str, list[bytes]] = {}
-        for key in keys:
+        moving: dict[str, dict[bytes, bytes]] = {}
+        size = 0
+        for place, key in enumerate(keys):
             owner = ring.owner(key)
-            if owner is not None and owner != self._id and owner not in self._silent:
-                moving.setdefault(owner, []).append(key)
+            if owner is None or owner == self._id or owner in self._silent:
+                continue
+            if (stored := self._pages.get(key)) is not None:
+                moving.setdefault(owner, {})[key] = stored
+                size += len(stored)
+            if size > STEP_BYTES:
+                keys = keys[: place + 1]
+                break
         for owner, some in moving.items():
-            for entries in _batches(self._pages.get_many(some), large):
+            for entries in _batches(some, large):
                 self._outbox.append((owner, Adopt(self._id, ring, entries, 0.0)))
         self._after = keys[-1] if keys else None
         if self._after is None:
@@ -93,6 +100,10 @@ class Outgoing:
             return []  # there was a newer ring meanwhile
         if isinstance(answer, NoSuchGroup) and not answer.replaced and (known := spec(answer.group)) is not None:
             self._outbox.appendleft((target, Define(known)))
+            return []
+        if isinstance(answer, NoSuchGroup) and isinstance(message, Adopt):  # another definition has taken its place
+            left = tuple(entry for entry in message.entries if group_of(entry.key) != answer.group)
+            self._outbox[0] = target, replace(message, entries=left)
             return []
         self._tries += 1
         if isinstance(answer, Ack):

@@ -7,6 +7,7 @@ what the getter costs and no time-outs on top.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -46,9 +47,12 @@ class Members:
         self.network, self.clock = network, clock
         self.ring = Ring(-1, {})
         self.local: Local = network.attach(View(self.ring, {}))
+        self._seeing = threading.Lock()
+        self._view = View(self.ring, {})
         self._suspects: dict[str, tuple[float, float]] = {}  # until when, and for how long the last time
         self._outage: float | None = None  # since when
         self._answered_here = 0  # keys, in this outage
+        self._unowned = -2  # the epoch of which it was said that nobody owns keys in it
         self._closed = ""
 
     def close(self, why: str) -> None:
@@ -66,7 +70,16 @@ class Members:
 
     def see(self, view: View | Failed | None) -> None:
         if not self._closed and isinstance(view, View) and view.ring.epoch > self.ring.epoch:
-            self.ring, self.local = view.ring, self.network.attach(view)
+            with self._seeing:  # shared memory may be opened only once in a process
+                if view.ring.epoch > self.ring.epoch:
+                    self._view = view
+                    self.ring, self.local = view.ring, self.network.attach(view)
+
+    def attach(self) -> None:
+        """Tries again to open this node's shared memory, which failed when the ring was new."""
+        with self._seeing:
+            if not self._closed:
+                self.local = self.network.attach(self._view)
 
     # ------------------------------------------------------------------------------------------ whom to ask
 
@@ -106,14 +119,25 @@ class Members:
         return self._outage is not None
 
     def answered_here(self, keys: int) -> None:
-        """No shard could be reached for these keys."""
+        """No shard could be reached for these keys, or there is none to own them."""
+        with self._seeing:
+            if any(self.ring.members.values()) or not self.ring.members:
+                self._begin_outage()
+            elif self._unowned != self.ring.epoch:
+                self._unowned = self.ring.epoch
+                _log.warning(
+                    "raycache: no node of the cache's placement has a shard (or all have the weight 0); getters run in "
+                    "this process and nothing they return is kept (`raycache status` shows the shards)"
+                )
+            self._answered_here += keys
+
+    def _begin_outage(self) -> None:
         if self._outage is None and not self._closed:
             self._outage, self._answered_here = self.clock(), 0
             _log.warning(
                 "raycache: no shard of the cache can be reached; until one answers, getters run in this process and "
                 "nothing they return is kept (`raycache doctor` tells what is wrong)"
             )
-        self._answered_here += keys
 
     def probe(self) -> Steps[None]:
         """Looks whether an outage is over. Called every PROBE_S, so that no get has to find out."""
@@ -122,7 +146,8 @@ class Members:
         yield from self.refresh(PROBE_S)
         asked = list(self.ring.members)
         answers = yield Wait([self.network.ask(shard, Describe()) for shard in asked], PROBE_S)
-        up = [answer.id for answer in answers if isinstance(answer, ShardInfo) and answer.lease_s > 0]
+        serving = [answer.id for answer in answers if isinstance(answer, ShardInfo) and answer.lease_s > 0]
+        up = [id for id in serving if self.ring.members.get(id)]  # others are there for their nodes' clients alone
         if up and self._outage is not None:
             for shard in up:
                 self.trust(shard)

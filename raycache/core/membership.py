@@ -16,6 +16,8 @@ from raycache.core.ring import Ring
 
 #: A member that has not been heard of for so many leases is given up: until then it may come back to its pages.
 LEASES_UNHEARD = 2
+#: But starting a process takes so long, however short the lease.
+LEAST_UNHEARD_S = 4.0
 #: Who has not acknowledged an epoch after so many leases stands in the way of a joiner, and is given up.
 LEASES_BEHIND = 2
 #: How long members that are to leave may take after a restart of the directory.
@@ -139,23 +141,20 @@ class Membership:
         """A member has given up its lease."""
         member = self._members.get(ask.id)
         if member is not None and member.ticket == ask.ticket:
-            self._end(ask.id)
+            del self._members[ask.id]
+            self._draining.pop(ask.id, None)
+            self._weights.pop(ask.id, None)
             self._publish(self.view.ring.epoch + 1)
         return self.view
-
-    def _end(self, id: str) -> None:
-        del self._members[id]
-        self._draining.pop(id, None)
-        self._weights.pop(id, None)
 
     def tick(self) -> None:
         """Gives up who was not heard of, ends lives that are fenced, lets joiners in."""
         now, before = self._clock(), len(self._members)
         for id, member in list(self._members.items()):
-            if now - member.renewed > LEASES_UNHEARD * self._lease_s:
+            if now - member.renewed > max(LEASES_UNHEARD * self._lease_s, LEAST_UNHEARD_S):
                 self._fence(member)
             if member.fenced and now >= member.granted:
-                self._end(id)
+                del self._members[id]
         if len(self._members) < before:
             self._publish(self.view.ring.epoch + 1)
         self._admit()
@@ -207,6 +206,12 @@ class Membership:
     def barred(self, node: str) -> bool:
         """Whether the node was drained, and is to have no shards."""
         return node in self._barred
+
+    def undrain(self, ids: Iterable[str]) -> View:
+        """These are to stay after all."""
+        for id in ids:
+            self._draining.pop(id, None)
+        return self._reweighed()
 
     def unbar(self) -> None:
         """All nodes may have shards again."""

@@ -26,6 +26,8 @@ SHARED_MEMORY = Path("/dev/shm")
 OVERHEAD_BYTES = 4 << 20
 #: The map is larger than the capacity: pages are partly empty, a value just over half a page takes a whole one.
 MAP_FACTOR = 3
+#: How long a process waits for its folder: one that is ending holds it until gigabytes of memory are freed.
+HELD_S = 10.0
 
 
 def _prefix() -> str:
@@ -64,19 +66,26 @@ class Folder:
                 f"kept where nobody else can write: remove it"
             )
         self._lock = os.open(self.path / "owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        self._hold()
+        try:
+            self._hold()
+        except BlockingIOError:
+            os.close(self._lock)
+            raise
         os.truncate(self._lock, 0)
         os.pwrite(self._lock, json.dumps({"pid": owner, "started": _started(owner)}).encode(), 0)
 
     def _hold(self) -> None:
-        """Locks the folder. A sweep may be looking at it at this moment, so that a lock is waited for, for a while."""
-        deadline = time.monotonic() + 2.0
+        """Locks the folder. A sweep may be looking at it, or its last process be ending: it is waited for, for a while."""
+        deadline = time.monotonic() + HELD_S
         while True:
             try:
                 return fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            except BlockingIOError as error:
                 if time.monotonic() > deadline:
-                    raise
+                    raise BlockingIOError(
+                        f"{self.path} is used by another process, for {HELD_S:g} s now; pages have one writer: end that "
+                        f"process (fuser {self.path / 'owner'} names it)"
+                    ) from error
             time.sleep(0.05)
 
     def remove(self) -> None:
@@ -121,14 +130,31 @@ def _is_own(folder: Path) -> bool:
     return False
 
 
-def sweep(ended: str | None = None) -> list[Path]:
+def last_used(name: str) -> str:
+    """The name of the folder that a process has taken last: this one, or one that has more after it and a dash."""
+    path = _prefix() + name
+    named = [folder for folder in folders(name) if folder.name == path or folder.name.startswith(f"{path}-")]
+    return max(named, key=_taken).name.removeprefix(_prefix()) if named else name
+
+
+def _taken(folder: Path) -> int:
+    with contextlib.suppress(OSError):
+        return (folder / "owner").lstat().st_mtime_ns
+    return 0
+
+
+def sweep(ended: str | None = None, *, sparing: str | None = None) -> list[Path]:
     """Removes folders that their processes have left behind; which.
 
     Args:
-        ended: what the names of a cache's folders start with that has ended. Without it: of sessions that have ended.
+        ended: what the names of the folders start with whose cache or shard has ended. Without it: of sessions that
+            have ended.
+        sparing: the name of one that is to stay.
     """
     swept = []
     for folder in folders(ended or ""):
+        if sparing is not None and folder.name == _prefix() + sparing:
+            continue
         with contextlib.suppress(OSError), _unused(folder / "owner", ended is not None) as unused:
             if unused:
                 shutil.rmtree(folder, ignore_errors=True)

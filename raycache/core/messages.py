@@ -105,6 +105,7 @@ class Failed(NamedTuple):
     reason: str
     hung: bool = False  # ended because it took too long
     lost: bool = False  # not the load failed, but whoever had its result
+    raised: bool = False  # by whoever was asked: it is there, but could not do it
 
 
 # ----------------------------------------------------------------------------------------- client to shard

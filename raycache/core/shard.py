@@ -72,7 +72,7 @@ _log = logging.getLogger(__name__)
 #: Before the directory has answered this process, and after its end, it answers these alone.
 _WITHOUT_LIFE = (Bump, Count, Describe)
 #: Without a lease it answers everything but these, which read what a lease protects, or confirm what only a lease can.
-_UNDER_LEASE = (Get, Set, Delete)
+_UNDER_LEASE = (Get, Set, Delete, Keys)
 _NO_RING = Ring(-1, {})
 
 
@@ -449,8 +449,8 @@ class Shard:
         """Takes a newer ring. What is no longer owned is to be handed over."""
         if ring.epoch > self._ring.epoch:
             self._incoming.begin(self._ring, ring)
+            self._outgoing.begin(ring)  # before a hello, which takes no lock, can tell of the new epoch
             self._ring = ring
-            self._outgoing.begin(ring)
 
     # --------------------------------------------------------------------------------- change of owners
 

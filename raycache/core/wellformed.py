@@ -52,17 +52,15 @@ from raycache.core.messages import (
 )
 from raycache.core.ring import MOST_WEIGHT, Ring
 from raycache.core.stats import Stats
-from raycache.errors import VersionMismatch
-from raycache.options import GroupOptions
+from raycache.errors import InvalidOption, VersionMismatch
+from raycache.options import MOST_S, GroupOptions
 
 #: Epochs grow by one: no directory gets here. From a larger one a shard would never come back to its cache's.
 MOST_EPOCH = 1 << 62
 MOST_GROUP = (1 << 32) - 1
-#: A year of 1000 days a day, for 1000 years: no time that anybody means is longer.
-MOST_S = 1e14
 
 
-class Malformed(ValueError):
+class Malformed(InvalidOption):
     """A message that nobody sends who means it; nothing of it was done."""
 
 

@@ -9,7 +9,7 @@ from shard_bench import full
 from raycache.core import record
 from raycache.core.client import Client
 from raycache.core.codec import Codec
-from raycache.core.fetch import LEASE_S, Found, NotThere
+from raycache.core.fetch import NO_LEASE_S, Found, NotThere
 from raycache.core.members import ANSWER_S
 from raycache.core.messages import (
     Answers,
@@ -160,7 +160,7 @@ def test_a_peek_follows_too_and_loads_nothing(network, get):
 
 
 def test_a_shard_without_a_lease_is_asked_again_as_it_will_soon_have_one(network, get, members):
-    network.shards = {FIRST: lambda _: NoLease(FIRST) if network.elapsed_s < LEASE_S / 2 else here()}
+    network.shards = {FIRST: lambda _: NoLease(FIRST) if network.elapsed_s < NO_LEASE_S / 2 else here()}
 
     assert get() == (Found, "shard_hits")
     assert not members.suspected(FIRST)
@@ -174,7 +174,7 @@ def test_a_shard_that_gets_no_lease_is_suspect_and_another_stands_in(network, ge
     assert members.suspected(FIRST)
     assert asked(network)[-1] == (SECOND, True, True, False)
     assert network.to("directory", kind=Suspect) == [Suspect((FIRST,))]
-    assert LEASE_S <= network.elapsed_s <= LEASE_S + 0.1
+    assert NO_LEASE_S <= network.elapsed_s <= NO_LEASE_S + 0.1
 
 
 def test_a_key_that_has_moved_is_asked_for_in_the_newer_ring(network, get):

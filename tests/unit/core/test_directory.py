@@ -199,6 +199,17 @@ def test_after_that_everybody_is_cold_and_epochs_are_greater_than_all_before(dir
     assert hello(other, "a", grants["a"].ticket).standing is Standing.LEASED
 
 
+def test_one_that_is_restarted_once_more_while_it_is_silent_is_silent_as_well(directory, again, clock, tickets):
+    """Its members are not none: they are not known. And epochs do not go back."""
+    join(directory, "a")
+    other = again(lost=1000)
+    third = Directory.restored(other.state(), clock=clock, tickets=tickets)
+
+    assert third.handle(GetView()) is None
+    clock.advance(LEASE_S + 0.1)
+    assert third.handle(GetView()).ring.epoch == 1000
+
+
 def test_what_is_done_after_a_loss_is_kept(directory, again, clock, tickets):
     join(directory, "a")
     other = again(lost=7)

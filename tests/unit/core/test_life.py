@@ -15,7 +15,6 @@ from raycache.core.messages import (
     Get,
     Grant,
     Hello,
-    Keys,
     Learn,
     Leave,
     NoLease,
@@ -185,7 +184,6 @@ OTHERS = {
     "bump": (Bump(None, 1), Ack(1)),
     "report": (Report(1, Stats(), ()), Ack(1)),
     "renew": (Renew(()), Ack(1)),
-    "keys": (Keys(full("a")[:4]), [full("a")]),
     "learn": (Learn(SHARED), Ack(2)),
     "filled": (Filled(9, b"", full("a", 9), 1, Orphaned()), NoSuchGroup(9)),
 }

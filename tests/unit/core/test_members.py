@@ -9,7 +9,8 @@ from scripted_network import SILENT, ScriptedNetwork, script, view
 from shard_bench import full
 
 from raycache.core.members import LEAST_SUSPECT_S, MOST_SUSPECT_S, PROBE_S
-from raycache.core.messages import Describe, Failed, GetView, ShardInfo
+from raycache.core.messages import Describe, Failed, GetView, ShardInfo, View
+from raycache.core.ring import Ring
 from raycache.errors import CacheUnavailable
 
 KEY = full("a")
@@ -200,3 +201,17 @@ def test_without_an_outage_a_probe_asks_nobody(members, network):
     members.answered_here(1)
     members.close("closed")
     assert probe(members, network) == []
+
+
+def test_a_ring_of_which_nobody_owns_keys_is_no_outage_and_is_said_once(network, members, caplog):
+    """As a cache for workers before there are any: the head's shard serves, and owns nothing."""
+    caplog.set_level(logging.WARNING)
+    members.see(View(Ring(2, {"a": 0.0}), {}))
+    for _ in range(3):
+        members.answered_here(1)
+        network.drive(members.probe())
+
+    assert not members.outage
+    assert [record.getMessage().partition(" (or")[0] for record in caplog.records] == [
+        "raycache: no node of the cache's placement has a shard"
+    ]

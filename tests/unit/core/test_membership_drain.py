@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from member_bench import MemberBench
+from member_bench import LEASE_S, MemberBench
 
 TIMEOUT_S = 60.0
 
@@ -111,3 +111,29 @@ def test_a_node_that_was_drained_gets_no_shards_until_all_nodes_may_have_some_ag
     assert (bench.members.barred("n1"), bench.members.changes > changes) == (False, True)
     bench.members.unbar()
     assert bench.members.changes == changes + 1
+
+
+def test_a_drained_member_that_was_fenced_comes_back_drained(bench):
+    """It owns nothing then, either, and is to leave."""
+    drain(bench, "a")
+    bench.fence("a")
+    bench.pass_time(LEASE_S + 0.5, "b", "c")
+    bench.join("a")
+
+    assert bench.members.view.ring.members["a"] == 0.0
+
+
+def test_a_weight_outlives_a_life(bench):
+    bench.members.weigh({"a": 0.5})
+    bench.fence("a")
+    bench.pass_time(LEASE_S + 0.5, "b", "c")
+    bench.join("a")
+
+    assert bench.members.view.ring.members["a"] == 0.5
+
+
+def test_who_is_to_stay_after_all_owns_keys_again(bench):
+    drain(bench, "a")
+
+    assert bench.members.undrain(["a", "nobody"]).ring.members["a"] == 1.0
+    assert bench.members.drained() == []
