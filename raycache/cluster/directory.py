@@ -21,8 +21,21 @@ from raycache._version import __version__
 from raycache.cluster import nodes
 from raycache.cluster.peers import NAMESPACE, shard_name
 from raycache.cluster.shard import ShardActor
+from raycache.cluster.threads import again_and_again
 from raycache.core.directory import Directory
-from raycache.core.messages import Describe, Drain, Fence, Learn, Leave, Report, Scale, Suspect, View
+from raycache.core.messages import (
+    Define,
+    Describe,
+    Drain,
+    Fence,
+    GetGroups,
+    Learn,
+    Leave,
+    Report,
+    Scale,
+    Suspect,
+    View,
+)
 from raycache.core.wellformed import Malformed
 from raycache.errors import VersionMismatch
 from raycache.options import CacheOptions
@@ -38,7 +51,7 @@ TEACH_S = 0.5
 
 
 class DirectoryActor:
-    """One cache's directory. Handles one message at a time; never waits for shards while it does."""
+    """One cache's directory. Handles one message at a time; never waits for shards while it does: its thread does."""
 
     def __init__(self, cache: str, options: CacheOptions, maker: str) -> None:
         self._cache, self._maker = cache, maker
@@ -47,11 +60,13 @@ class DirectoryActor:
         self._lock = threading.RLock()
         self._wake, self._stopped = threading.Event(), False
         self._handles: dict[str, Any] = {}
-        self._suspected: dict[str, float] = {}  # when it was last looked whether they are dead
+        self._suspects: set[str] = set()  # of which it is to be looked whether they are dead
+        self._asked: dict[str, float] = {}  # when that was done last
+        self._looked = 0.0  # when it was last looked for nodes that are about to go
         self._taught: dict[str, tuple[int, float]] = {}
         self._directory = self._restored(options)
         self._save()
-        threading.Thread(target=self._look_after, name="raycache-members", daemon=True).start()
+        self._look_after()
 
     def _restored(self, options: CacheOptions) -> Directory:
         if not ray.get_runtime_context().was_current_actor_reconstructed:
@@ -65,6 +80,9 @@ class DirectoryActor:
         return Directory.restored(state, clock=time.monotonic, tickets=_ticket)
 
     def _save(self) -> None:
+        """Keeps what must outlive this process. Called under the lock: nothing comes after `stop` has removed it."""
+        if self._stopped:
+            return
         state = pickle.dumps((self._directory.state(), self._token))
         internal_kv._internal_kv_put(self._key, state, overwrite=True, namespace=NAMESPACE)
         self._saved = self._directory.changes
@@ -75,9 +93,6 @@ class DirectoryActor:
 
     def handle(self, message: Any) -> Any:
         """The answer to a message."""
-        if isinstance(message, Suspect):
-            for id in message.ids:
-                self._fence_if_dead(id)
         with self._lock:
             epoch = self._directory.view.ring.epoch
             try:
@@ -85,30 +100,37 @@ class DirectoryActor:
             except (Malformed, VersionMismatch) as error:
                 _log.error("raycache: the directory of %r: %s", self._cache, error)
                 raise
-            if self._directory.changes != self._saved:
-                self._save()
-            if self._directory.view.ring.epoch > epoch:
+            self._publish(epoch)
+            if isinstance(message, Suspect):
+                self._suspects.update(message.ids)
                 self._wake.set()
         if isinstance(message, Scale):
             self._scale()
         return answer
 
+    def _publish(self, epoch: int) -> None:
+        """After a change, under the lock: it is saved before anybody hears of it, and members are told of a ring that
+        is newer than this epoch."""
+        if self._directory.changes != self._saved:
+            self._save()
+        if self._directory.view.ring.epoch > epoch:
+            self._wake.set()
+
     # ------------------------------------------------------------------------------------------- members
 
     def _look_after(self) -> None:
+        again_and_again(self._look, f"looking after the members of {self._cache!r}", lambda: self._stopped)
+
+    def _look(self) -> None:
         """Keeps the members' leases honest, teaches them new rings, and lets go of those that are to leave."""
-        looked = 0.0
-        while not self._stopped:
-            self._wake.wait(TICK_S)
-            self._wake.clear()
-            try:
-                self._tick()
-                if time.monotonic() - looked >= LOOK_S:
-                    looked = time.monotonic()
-                    self._drain_going()
-            except Exception:  # a moment later is another try
-                if not self._stopped:
-                    _log.exception("raycache: looking after the members of %r failed", self._cache)
+        self._wake.wait(TICK_S)
+        self._wake.clear()
+        self._tick()
+        self._fence_the_dead()
+        if time.monotonic() - self._looked >= LOOK_S:
+            self._looked = time.monotonic()
+            self._forget_gone()
+            self._drain_going()
 
     def _tick(self) -> None:
         with self._lock:
@@ -138,11 +160,18 @@ class DirectoryActor:
         if not isinstance(leave, Leave):
             self.handle(Fence(id, view.ring.lives.get(id, 0)))
             return
-        heir = next((handle for other in view.ring.members if other != id and (handle := self._handle(other))), None)
-        if heir is not None and leave.events:
-            told = [heir.handle.remote(Report(group, events, ())) for group, events in leave.events.items()]
-            ray.wait(told, num_returns=len(told), timeout=PATIENCE_S)
-        self.handle(leave)
+        with self._lock:  # nobody hears that it has left before its counters are on their way
+            members = self.handle(leave).ring.members
+            if members and leave.events:
+                self._bequeath(leave, max(members, key=lambda heir: members[heir]))
+
+    def _bequeath(self, leave: Leave, heir: str) -> None:
+        """Counters of a shard that has left go to another: they are added up over all."""
+        handle, specs = self._handle(heir), self.handle(GetGroups()).values()
+        for spec in specs:
+            if handle is not None and spec.id in leave.events:
+                handle.handle.remote(Define(spec))  # it may not have heard of the group
+                handle.handle.remote(Report(spec.id, leave.events[spec.id], ()))
 
     def _drain_going(self) -> None:
         """Has the shards of nodes that are about to go hand over what they have."""
@@ -159,41 +188,64 @@ class DirectoryActor:
                 self._handles[id] = ray.get_actor(shard_name(self._cache, id), NAMESPACE)
         return self._handles.get(id)
 
-    def _fence_if_dead(self, id: str) -> None:
-        """Ends the life of a shard that Ray has given up; one that is restarted or slow is not dead."""
-        ticket = self._directory.view.ring.lives.get(id)
-        if ticket is not None and self._is_dead(id):
-            self.handle(Fence(id, ticket))
+    def _forget_gone(self) -> None:
+        """Of ids that are in use no more nothing is kept: nodes come and go."""
+        members = self._directory.view.ring.members
+        for ids in (self._taught, self._asked):
+            for id in ids.keys() - members.keys():
+                ids.pop(id, None)
+        for id in self._handles.keys() - members.keys():
+            self._handles.pop(id, None)
+            self._handle(id)  # is still there while it is being started
 
-    def _is_dead(self, id: str) -> bool:
-        if time.monotonic() - self._suspected.get(id, -PATIENCE_S) < PATIENCE_S:
-            return False  # somebody else has just asked, and it was not
-        self._suspected[id] = time.monotonic()
-        self._handles.pop(id, None)
-        handle = self._handle(id)
-        if handle is None:
-            return True
-        try:
-            ray.get(handle.handle.remote(Describe()), timeout=PATIENCE_S / 10)
-        except ray.exceptions.ActorUnavailableError:
-            return False
-        except ray.exceptions.ActorDiedError:
-            return True
-        except ray.exceptions.RayError:
-            return False
-        return False
+    def _fence_the_dead(self) -> None:
+        """Ends the lives of suspects that Ray has given up; one that is restarted or slow is not dead."""
+        with self._lock:
+            suspects, self._suspects = self._suspects, set()
+        now, lives = time.monotonic(), self._directory.view.ring.lives
+        # Of others somebody else has just asked.
+        due = [id for id in suspects & lives.keys() if now - self._asked.get(id, -PATIENCE_S) >= PATIENCE_S]
+        self._asked |= dict.fromkeys(due, now)
+        for id in self._dead(due):
+            self.handle(Fence(id, lives[id]))
+
+    def _dead(self, ids: list[str]) -> list[str]:
+        """Those of which Ray knows that they are dead for good. They are asked all at once."""
+        for id in ids:
+            self._handles.pop(id, None)
+        asked = {id: handle.handle.remote(Describe()) for id in ids if (handle := self._handle(id)) is not None}
+        dead = [id for id in ids if id not in asked]
+        if asked:
+            ray.wait(list(asked.values()), num_returns=len(asked), timeout=PATIENCE_S / 10)
+        return dead + [id for id, ref in asked.items() if _is_of_the_dead(ref)]
 
     # --------------------------------------------------------------------------------------------- shards
 
     def ensure(self, node: str) -> list[str]:
         """Starts the shards that a node should have and has not; the ids of those that it should have."""
-        found = next((each for each in nodes.alive() if each.id == node), None)
-        weight = None if found is None else nodes.weight(found, self._directory.options.placement)
-        if found is None or weight is None or self._directory.members.barred(node):
-            return []
-        ids = [f"{node[:12]}.{number}" for number in range(self._directory.options.shards_per_node if weight else 1)]
-        for id in ids:
-            self._start(id, node, weight)
+        return self._ensure([each for each in nodes.alive() if each.id == node])
+
+    def ensure_all(self) -> list[str]:
+        """Starts the shards that any node should have and has not, also those that were drained; their ids."""
+        with self._lock:
+            self._directory.members.unbar()
+        return self._ensure(nodes.alive())
+
+    def _ensure(self, wanted: list[nodes.Node]) -> list[str]:
+        ids: list[str] = []
+        options = self._directory.options
+        for node in wanted:
+            weight = nodes.weight(node, options.placement)
+            if weight is None or self._directory.members.barred(node.id):
+                continue
+            here = [f"{node.id[:12]}.{number}" for number in range(options.shards_per_node if weight else 1)]
+            with self._lock:  # they may just be draining
+                epoch = self._directory.view.ring.epoch
+                self._directory.members.undrain(here)
+                self._publish(epoch)
+            for id in here:
+                self._start(id, node.id, weight)
+            ids += here
         return ids
 
     def _start(self, id: str, node: str, weight: float) -> None:
@@ -216,24 +268,19 @@ class DirectoryActor:
             .remote(ray.get_runtime_context().current_actor, self._cache, id, folder, self._directory.options, weight)
         )
 
-    def ensure_all(self) -> list[str]:
-        """Starts the shards that any node should have and has not, also those that were drained; their ids."""
-        with self._lock:
-            self._directory.members.unbar()
-        return [id for node in nodes.alive() for id in self.ensure(node.id)]
-
     def _scale(self) -> None:
         """As many shards on every node as there should be: starts them, or has them hand over and leave."""
         per_node = self._directory.options.shards_per_node
-        for node in {place.node for place in self._directory.view.places.values()}:
-            self.ensure(node)
+        in_use = {place.node for place in self._directory.view.places.values()}
+        self._ensure([node for node in nodes.alive() if node.id in in_use])
         surplus = tuple(id for id in self._directory.view.places if int(id.rpartition(".")[2]) >= per_node)
         if surplus:
             self.handle(Drain(surplus))
 
     def stop(self) -> None:
         """Ends all shards, and forgets everything."""
-        self._stopped = True
+        with self._lock:  # from now on nothing is saved
+            self._stopped = True
         self._wake.set()
         known = {*self._handles, *self._directory.view.ring.members}  # some may not have joined yet
         handles = [handle for id in known if (handle := self._handle(id)) is not None]
@@ -247,3 +294,14 @@ class DirectoryActor:
 
 def _ticket() -> int:
     return secrets.randbits(62) + 1
+
+
+def _is_of_the_dead(answer: ray.ObjectRef) -> bool:
+    """Whether it failed since the actor is dead for good. That there is no answer is no proof."""
+    try:
+        ray.get(answer, timeout=0)
+    except ray.exceptions.ActorDiedError:
+        return True
+    except ray.exceptions.RayError:
+        return False
+    return False

@@ -58,23 +58,43 @@ class Peers:
     def wait(self, want: Wait) -> list[Any]:
         refs = want.futures
         if not refs or not all(isinstance(future, ray.ObjectRef) for future in refs):
-            return [_plain(came) for came in futures.wait(self._as_futures(want), _failed)]
+            return [_plain(came) for came in futures.wait(self._as_futures(want), self._failed)]
         if len(refs) == 1:
-            return [_get(refs[0], want.timeout_s)]
+            return [self._get(refs[0], want.timeout_s)]
         distinct = list(dict.fromkeys(refs))
         ray.wait(distinct, num_returns=len(distinct) if want.all else 1, timeout=want.timeout_s)
         ready, _ = ray.wait(distinct, num_returns=len(distinct), timeout=0)
-        came = {ref: _get(ref) for ref in ready}
+        came = {ref: self._get(ref) for ref in ready}
         return [came.get(ref) for ref in refs]
 
     async def await_(self, want: Wait) -> list[Any]:
-        return [_plain(came) for came in await futures.await_(self._as_futures(want), _failed)]
+        return [_plain(came) for came in await futures.await_(self._as_futures(want), self._failed)]
 
     def _as_futures(self, want: Wait) -> Wait:
         made = {future: future.future() for future in want.futures if isinstance(future, ray.ObjectRef)}
         return want._replace(
             futures=[future if isinstance(future, Done) else made.get(future, future) for future in want.futures]
         )
+
+    def _get(self, ref: Any, timeout_s: float | None = None) -> Any:
+        try:
+            return _plain(ray.get(ref, timeout=timeout_s))
+        except ray.exceptions.GetTimeoutError:
+            return None
+        except ray.exceptions.RayError as error:
+            return self._failed(error)
+
+    def _failed(self, error: BaseException) -> Failed:
+        """What an error means to whoever waits. Raises that of a peer of another version: nothing that is asked of it
+        has an answer."""
+        cause = error.cause if isinstance(error, ray.exceptions.RayTaskError) else None
+        if isinstance(cause, VersionMismatch):
+            raise VersionMismatch(f"{cause} (this process has raycache {__version__})") from None
+        if isinstance(error, ray.exceptions.ActorDiedError):  # for good; another may have its name by now
+            for shard, handle in list(self._shards.items()):
+                if handle._actor_id.hex() == error.actor_id:
+                    self._shards.pop(shard, None)
+        return failed(error)
 
 
 class ShardNetwork(Peers):
@@ -90,21 +110,3 @@ class ShardNetwork(Peers):
 def _plain(came: Any) -> Any:
     """Outcomes travel as bytes; nothing else does."""
     return pickle.loads(came) if type(came) is bytes else came
-
-
-def _get(ref: Any, timeout_s: float | None = None) -> Any:
-    try:
-        return _plain(ray.get(ref, timeout=timeout_s))
-    except ray.exceptions.GetTimeoutError:
-        return None
-    except ray.exceptions.RayError as error:
-        return _failed(error)
-
-
-def _failed(error: BaseException) -> Failed:
-    """What an error means to whoever waits. Raises that of a peer of another version: nothing that is asked of it has
-    an answer."""
-    cause = error.cause if isinstance(error, ray.exceptions.RayTaskError) else None
-    if isinstance(cause, VersionMismatch):
-        raise VersionMismatch(f"{cause} (this process has raycache {__version__})") from None
-    return failed(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,7 +38,8 @@ class RayNetwork(Peers):
         self._ends_ray = ends_ray
         self._hosts = hosts  # whether this node should have a shard for this process
         self._node = ray.get_runtime_context().get_node_id()
-        self._opened: dict[str, tuple[Pages, Versions]] = {}
+        self._opened: dict[str, tuple[Pages, Versions]] = {}  # by folder
+        self._opening = threading.Lock()
 
     # ------------------------------------------------------------------------------------------- network
 
@@ -79,13 +80,14 @@ class RayNetwork(Peers):
 
     def attach(self, view: View) -> Local:
         here = {id: place.folder for id, place in view.places.items() if place.node == self._node}
-        new = [folder for folder in here.values() if folder not in self._opened]
-        for folder in new:
-            with contextlib.suppress(OSError):  # of another user, or in a container of its own: ask the shard
-                versions = Versions(Path(folder) / "versions")
-                self._opened[folder] = Pages.open(Path(folder)), versions
-        warn_if_slow(map(Path, new))
-        opened = {id: self._opened[folder] for id, folder in sorted(here.items()) if folder in self._opened}
+        with self._opening:
+            known = self._opened
+            # What has left the view is closed, and its memory freed, with the last reference to it: somebody may be
+            # reading there at this moment, and near entries look at its slots until they go.
+            memory = {folder: known.get(folder) or _open(Path(folder)) for folder in here.values()}
+            self._opened = {folder: opened for folder, opened in memory.items() if opened is not None}
+            warn_if_slow(Path(folder) for folder in self._opened if folder not in known)
+            opened = {id: self._opened[folder] for id, folder in sorted(here.items()) if folder in self._opened}
         if not opened:
             return Local()
         _, versions = next(iter(opened.values()))
@@ -94,9 +96,10 @@ class RayNetwork(Peers):
 
     def close(self) -> None:
         # The slots go with the last near entry that looks at them.
-        for pages, _ in self._opened.values():
-            pages.close()
-        self._opened.clear()
+        with self._opening:
+            for pages, _ in self._opened.values():
+                pages.close()
+            self._opened = {}
         if self._ends_ray:
             self.destroy()
 
@@ -105,3 +108,12 @@ class RayNetwork(Peers):
             deploy.destroy(self._cache)
         if self._ends_ray:
             ray.shutdown()
+
+
+def _open(folder: Path) -> tuple[Pages, Versions] | None:
+    """A shard's memory for reading; None where it is another user's, or in a container of its own: ask the shard."""
+    try:
+        versions = Versions(folder / "versions")
+        return Pages.open(folder), versions
+    except OSError:
+        return None

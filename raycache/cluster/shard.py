@@ -1,6 +1,7 @@
 """The shard as a Ray actor: gives `core.shard.Shard` memory, a loader, a lock, and threads for what it has to say.
 
-One thread keeps the lease, one settles loads and looks after the entries, one hands entries over to other shards.
+One thread keeps the lease, one sees to it that the shard stays known while that one is busy, one settles loads and
+looks after the entries, one hands entries over to other shards.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,10 @@ import ray.exceptions
 
 from raycache.cluster.loader import TaskLoader
 from raycache.cluster.peers import ShardNetwork
+from raycache.cluster.threads import again_and_again
 from raycache.core.client import Client
 from raycache.core.members import Members
-from raycache.core.memory import MAP_FACTOR, Folder, sweep
+from raycache.core.memory import MAP_FACTOR, Folder, last_used, sweep
 from raycache.core.messages import Ack, Adopt, Define, Failed, Fence, Hello, Place, ShardInfo
 from raycache.core.pages import Pages, PagesFull
 from raycache.core.shard import Shard
@@ -49,18 +52,17 @@ class ShardActor:
         self, directory: Any, cache: str, id: str, folder: str, options: CacheOptions, weight: float = 1.0
     ) -> None:
         sweep()
-        context = ray.get_runtime_context()
         self._directory, self._lease_s = directory, options.lease_s
-        self._make_memory(id, folder, options)
+        self._stopped, self._ended = False, threading.Event()
+        self._said: Hello | None = None  # the last hello to the directory
+        self._again_and_again(self._stay_known, id)
+        self._make_memory(id, folder, weight, options)
         self._lock = threading.Lock()
-        self._stopped = False
         self._landed, self._changed, self._moved = threading.Event(), threading.Event(), threading.Event()
         info = ShardInfo(
             id=id,
-            node=context.get_node_id(),
             pid=os.getpid(),
-            address=ray.util.get_node_ip_address(),
-            folder=os.fspath(self._folder.path),
+            **self._place()._asdict(),
             weight=weight,
             entries=0,
             bytes=0,
@@ -79,20 +81,30 @@ class ShardActor:
             lease_s=options.lease_s,
         )
         self._network = ShardNetwork(cache, directory)
+        self._said = self._shard.hello()
         for work in (self._keep_lease, self._house, self._hand_over):
-            name = f"raycache-{work.__name__.strip('_').replace('_', '-')}"
-            threading.Thread(target=self._forever, args=(work,), name=name, daemon=True).start()
+            self._again_and_again(work, id)
 
-    def _make_memory(self, id: str, folder: str, options: CacheOptions) -> None:
+    def _again_and_again(self, work: Callable[[], None], id: str) -> None:
+        what = f"{work.__name__.strip('_').replace('_', ' ')} of the shard {id}"
+        again_and_again(work, what, lambda: self._stopped)
+
+    def _place(self) -> Place:
+        node, address = ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address()
+        return Place(node, os.fspath(self._folder.path), address)
+
+    def _make_memory(self, id: str, folder: str, weight: float, options: CacheOptions) -> None:
         """Pages and slots: those of the process before this one, if they can be read."""
+        name = last_used(folder)  # an earlier process may have found the first one damaged
+        sweep(ended=f"{folder.rpartition('-')[0]}-", sparing=name)  # of earlier actors of this shard, which were killed
         # The raylet is this process's parent, and the node's session ends with it.
-        self._folder = Folder(folder, options.capacity_bytes, owner=os.getppid())
+        self._folder = Folder(name, options.capacity_bytes, owner=os.getppid())
         map_bytes, ticket = MAP_FACTOR * options.capacity_bytes, 0
         try:
             self._versions = Versions(self._folder.path / "versions", create=True)
             if ticket := self._versions.ticket[0]:  # of a life that may go on: it is not to be given up while pages are
-                # looked through. What comes of this is no answer to anything.
-                self._directory.handle.remote(Hello(id, Place("", ""), 0.0, ticket, -1, 0.0, fresh=True))
+                # looked through. What comes of this is no answer to anything, but the member may be taken in by it.
+                self._directory.handle.remote(Hello(id, self._place(), weight, ticket, -1, 0.0, fresh=True))
             self._pages = Pages.create(self._folder.path, map_bytes, keep=True)
         except (PagesFull, OSError) as error:
             _log.warning("raycache: what an earlier process left in %s is of no use: %s", self._folder.path, error)
@@ -128,25 +140,19 @@ class ShardActor:
 
     # ------------------------------------------------------------------------------------------- threads
 
-    def _forever(self, work: Any) -> None:
-        """Does it again and again: what fails once is tried again, since without it the shard would be of no use."""
-        while not self._stopped:
-            try:
-                work()
-            except Exception:  # noqa: PERF203
-                if not self._stopped:
-                    _log.exception("raycache: %s of the shard %s failed", work.__name__, self._shard.id)
-                    time.sleep(PAUSE_S)
-
     def _has_learned(self) -> None:
         """There is a new ring: the directory is told so at once, and entries are on their way."""
         self._changed.set()
         self._moved.set()
 
     def _keep_lease(self) -> None:
-        hello = self._shard.hello()
+        self._said = hello = self._shard.hello()
         try:
-            grant = ray.get(self._directory.handle.remote(hello), timeout=self._lease_s)
+            # Half a lease: if this is lost, there is time for another before the lease ends.
+            grant = ray.get(self._directory.handle.remote(hello), timeout=self._lease_s / 2)
+        except ray.exceptions.ActorDiedError:  # the cache is no more, and nobody else will end this shard
+            self._end_as_orphan()
+            return
         except ray.exceptions.RayError:  # it is being restarted, or cannot be reached
             grant = None
         if grant is None or not self._shard.life.renewed(hello, grant):  # that is not behind a message that takes long
@@ -158,6 +164,19 @@ class ShardActor:
         leased = self._shard.life.leased
         self._changed.wait(self._lease_s / 3 if leased else 0.0 if self._joins(grant) else ASK_S)
         self._changed.clear()
+
+    def _stay_known(self) -> None:
+        """Says the last hello again while its answer takes long: with many entries of a process before this one, or
+        behind a message that takes long. It says nothing new, and what comes of it is no answer to anything."""
+        self._ended.wait(self._lease_s / 3)
+        said = self._said
+        if not self._stopped and said is not None and said.ticket and time.monotonic() - said.sent > self._lease_s / 2:
+            self._directory.handle.remote(said)
+
+    def _end_as_orphan(self) -> None:
+        _log.warning("raycache: the directory of the shard %s has ended; the shard ends, too", self._shard.id)
+        self.stop()
+        ray.kill(ray.get_runtime_context().current_actor)  # else Ray would start it again
 
     def _joins(self, grant: Any) -> bool:
         """Whether it has just got its ticket, and may use it at once."""
@@ -228,16 +247,12 @@ class ShardActor:
 
     # ----------------------------------------------------------------------------------------------- end
 
-    def owned(self) -> bool:
-        """Whether no large value depends on another shard's memory."""
-        return not self._shard.borrowed()
-
     def stop(self) -> Any:
         """Ends the shard: what is read after this, on this node or from it, is nothing. Gives its `Leave`."""
         with self._lock:
             self._stopped = True
             leave = self._shard.leave()
-            for event in (self._landed, self._changed, self._moved):
+            for event in (self._landed, self._changed, self._moved, self._ended):
                 event.set()
             with contextlib.suppress(OSError):
                 self._pages.close()

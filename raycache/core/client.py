@@ -211,6 +211,8 @@ class Client:
             self._in_time(until, {"the ring": "changes faster than it can be followed"})
             yield Wait([], PAUSE_S)
             yield from self.members.refresh(ANSWER_S)
+        # After a pause of this process others may have finished the operation, and then a late first round did nothing.
+        self._in_time(until, {"this process": "was held up"})
         # Whoever has joined meanwhile has no near entries, and who left has no lease.
         yield from self._round(spec, ring, {shard: [Bump(bumped, operation)] for shard in ring.members}, until)
         return done

@@ -259,9 +259,25 @@ class Fetch:
         for (shard, some), answer in zip(targets.items(), answers, strict=True):
             if isinstance(answer, Answers):
                 yield from self._take_held(dict(zip(some, answer.items, strict=True)), answer, shard)
+            elif isinstance(answer, NoSuchGroup) or (
+                isinstance(answer, NoLease) and self._clock() - self._asking < NO_LEASE_S
+            ):  # it has only just joined: it may know who had them before it, as soon as it knows the group
+                yield from self._let_join(shard, answer)
+                for key in some:
+                    self._asked[key].discard(shard)
             elif answer is None:
                 self._left_s()  # the caller's patience may have been the shorter one
                 self._members.suspect(shard)
+
+    def _let_join(self, shard: str, answer: NoSuchGroup | NoLease) -> Steps[None]:
+        left_s = self._left_s()
+        if isinstance(answer, NoSuchGroup):
+            spec = self._spec if self._calls is None else self._calls.spec()
+            told = yield from self._members.define(spec, shard, answer, self._patience_s())
+            if not isinstance(told, Ack):
+                self._members.suspect(shard)
+        else:
+            yield Wait([], PAUSE_S if left_s is None else min(PAUSE_S, left_s))
 
     def _take_held(self, items: Mapping[bytes, Any], answers: Answers, shard: str) -> Steps[None]:
         """What a former owner still has; it may also know of others."""

@@ -192,6 +192,11 @@ class Incoming:
             return ()
         owners: dict[str, None] = {}
         for ring in reversed(self._rings):
-            owner = ring.owner(key)  # none where all of them were to leave: it may be with any then
-            owners |= dict.fromkeys(sorted(self._sources) if owner is None else [owner])
-        return tuple(owner for owner in owners if owner in self._sources)
+            owner = ring.owner(key)
+            if owner in self._sources:
+                owners[owner] = None
+            elif (
+                owner != self._id
+            ):  # it has nothing left, or all were to leave then: it may never have got it from others
+                owners |= dict.fromkeys(sorted(self._sources))
+        return tuple(owners)

@@ -39,6 +39,15 @@ LEAST_SUSPECT_S, MOST_SUSPECT_S = 1.0, 15.0
 #: How often it is looked whether an outage is over.
 PROBE_S = 1.0
 
+_OUTAGE = (
+    "raycache: no shard of the cache can be reached; until one answers, getters run in this process and nothing they "
+    "return is kept (`raycache doctor` tells what is wrong)"
+)
+_UNOWNED = (
+    "raycache: no node of the cache's placement has a shard (or all have the weight 0); getters run in this process "
+    "and nothing they return is kept (`raycache status` shows the shards)"
+)
+
 
 class Members:
     """Ring and shared memory, as of the newest view that this process has seen."""
@@ -47,7 +56,7 @@ class Members:
         self.network, self.clock = network, clock
         self.ring = Ring(-1, {})
         self.local: Local = network.attach(View(self.ring, {}))
-        self._seeing = threading.Lock()
+        self._lock = threading.Lock()
         self._view = View(self.ring, {})
         self._suspects: dict[str, tuple[float, float]] = {}  # until when, and for how long the last time
         self._outage: float | None = None  # since when
@@ -70,16 +79,18 @@ class Members:
 
     def see(self, view: View | Failed | None) -> None:
         if not self._closed and isinstance(view, View) and view.ring.epoch > self.ring.epoch:
-            with self._seeing:  # shared memory may be opened only once in a process
+            local = self.network.attach(view)
+            with self._lock:  # threads may see several views at a time
                 if view.ring.epoch > self.ring.epoch:
-                    self._view = view
-                    self.ring, self.local = view.ring, self.network.attach(view)
+                    self._view, self.ring, self.local = view, view.ring, local
 
     def attach(self) -> None:
         """Tries again to open this node's shared memory, which failed when the ring was new."""
-        with self._seeing:
-            if not self._closed:
-                self.local = self.network.attach(self._view)
+        view = self._view
+        local = self.network.attach(view)
+        with self._lock:
+            if view is self._view and not self._closed:
+                self.local = local
 
     # ------------------------------------------------------------------------------------------ whom to ask
 
@@ -120,24 +131,17 @@ class Members:
 
     def answered_here(self, keys: int) -> None:
         """No shard could be reached for these keys, or there is none to own them."""
-        with self._seeing:
-            if any(self.ring.members.values()) or not self.ring.members:
-                self._begin_outage()
-            elif self._unowned != self.ring.epoch:
-                self._unowned = self.ring.epoch
-                _log.warning(
-                    "raycache: no node of the cache's placement has a shard (or all have the weight 0); getters run in "
-                    "this process and nothing they return is kept (`raycache status` shows the shards)"
-                )
+        now, weights = self.clock(), self.ring.members.values()
+        with self._lock:
             self._answered_here += keys
-
-    def _begin_outage(self) -> None:
-        if self._outage is None and not self._closed:
-            self._outage, self._answered_here = self.clock(), 0
-            _log.warning(
-                "raycache: no shard of the cache can be reached; until one answers, getters run in this process and "
-                "nothing they return is kept (`raycache doctor` tells what is wrong)"
-            )
+            unowned = bool(weights) and not any(weights)
+            said = self._unowned == self.ring.epoch if unowned else self._outage is not None or bool(self._closed)
+            if unowned:
+                self._unowned = self.ring.epoch
+            elif not said:
+                self._outage, self._answered_here = now, keys
+        if not said:
+            _log.warning(_UNOWNED if unowned else _OUTAGE)
 
     def probe(self) -> Steps[None]:
         """Looks whether an outage is over. Called every PROBE_S, so that no get has to find out."""

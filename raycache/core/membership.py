@@ -201,7 +201,7 @@ class Membership:
             ready = idle is not None and all(m.idle is not None and m.renewed > idle for m in others)
             return ready or now >= self._draining[id]
 
-        return [id for id in self._draining if id in members and done(id)]
+        return [id for id in self._draining if id in members and not members[id].fenced and done(id)]
 
     def barred(self, node: str) -> bool:
         """Whether the node was drained, and is to have no shards."""

@@ -75,7 +75,7 @@ class Folder:
         os.pwrite(self._lock, json.dumps({"pid": owner, "started": _started(owner)}).encode(), 0)
 
     def _hold(self) -> None:
-        """Locks the folder. A sweep may be looking at it, or its last process be ending: it is waited for, for a while."""
+        """Locks the folder. A sweep may look at it, or its last process be ending: it is waited for, for a while."""
         deadline = time.monotonic() + HELD_S
         while True:
             try:
@@ -83,8 +83,8 @@ class Folder:
             except BlockingIOError as error:
                 if time.monotonic() > deadline:
                     raise BlockingIOError(
-                        f"{self.path} is used by another process, for {HELD_S:g} s now; pages have one writer: end that "
-                        f"process (fuser {self.path / 'owner'} names it)"
+                        f"{self.path} is still used by another process after {HELD_S:g} s, and pages have one writer: "
+                        f"end that process (fuser {self.path / 'owner'} names it)"
                     ) from error
             time.sleep(0.05)
 

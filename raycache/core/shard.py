@@ -143,6 +143,7 @@ class Shard:
             return NoLease(self.id)
         if isinstance(message, (Set, Delete)):
             self._learn(message.ring)
+            self._remember(message)
         if isinstance(message, _UNDER_LEASE) and not self.life.leased:
             return NoLease(self.id)
         handler = self._handlers.get(type(message)) or unknown(message)
@@ -366,7 +367,6 @@ class Shard:
         names = tuple(key for key, _, _ in ask.items)
         if not self._owns(names) or ask.ring.lives.get(self.id, 0) != self.life.ticket:  # it was meant for another life
             return Moved(self._ring.epoch)
-        self._unconfirmed.begin(Begun(ask.operation, ask.group, names, stored=True), turn=0)
         self._incoming.close(names)
         self._flights.take_out(names)
         self._fills.take_out(names)
@@ -397,15 +397,21 @@ class Shard:
             self._fills.take_out(ask.keys)
             self._incoming.close(ask.keys)
             self._notes.removed(ask.keys)
-        if group is None:
-            return Ack(self._ring.epoch)
-        self._unconfirmed.begin(Begun(ask.operation, ask.group, ask.keys, not ask.removal), self._turn(ask.keys))
+        if group is None:  # it is wanted here to finish the operation, if need be
+            return NoSuchGroup(ask.group)
         removed = group.clear() if ask.keys is None else group.store.remove(ask.keys)
         if ask.keys is None:
             group.forget_definitions()
         if ask.removal:
             group.counts["removals"] += removed
         return Ack(self._ring.epoch, removed)
+
+    def _remember(self, ask: Set | Delete) -> None:
+        """Notes the first round of an operation, also one that is refused here for want of a lease: perhaps nobody else
+        has heard of it."""
+        names = tuple(key for key, _, _ in ask.items) if isinstance(ask, Set) else ask.keys
+        stored = isinstance(ask, Set) or not ask.removal
+        self._unconfirmed.begin(Begun(ask.operation, ask.group, names, stored), self._turn(names))
 
     def _turn(self, names: tuple[bytes, ...] | None) -> int:
         """When it is this shard's turn to finish an operation on these keys, or on a whole group."""

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def serving(cache: raycache.Cache) -> raycache.ShardInfo | None:
 
 def kill(cache: raycache.Cache) -> raycache.ShardInfo:
     """Kills the shard and waits until another process serves in its place; that one."""
-    (shard,) = cache.shards()
+    shard = until(lambda: serving(cache), "the shard serves")
     os.kill(shard.pid, signal.SIGKILL)
     until(lambda: not alive(shard.pid), "the shard is dead")
     return until(lambda: (now := serving(cache)) and now.pid != shard.pid and now, "the shard serves again", 60.0)
@@ -56,6 +57,27 @@ def test_a_killed_shard_comes_back_with_its_small_values(
         assert (after.recovered, after.dropped, after.entries) == (len(KEYS), 0, len(KEYS))
         assert users.get_many(KEYS) == {key: Source.value(key) for key in KEYS}
     assert source.runs.total() == len(KEYS)
+
+
+def test_a_shard_that_found_its_pages_damaged_comes_back_from_new_ones_with_all_values(
+    cache: raycache.Cache, users: raycache.Group, source: Source
+) -> None:
+    """The damage costs what was there then, once; the damaged folder is gone, and no other takes its place."""
+    users.get_many(KEYS)
+    (first,) = cache.shards()
+    os.kill(first.pid, signal.SIGKILL)
+    until(lambda: not alive(first.pid), "the shard is dead")
+    data = Path(first.folder) / "data.mdb"
+    data.write_bytes(b"\xff" * data.stat().st_size)
+    second = until(lambda: (now := serving(cache)) and now.pid != first.pid and now, "it serves again", 60.0)
+    users.get_many(KEYS)
+    third = kill(cache)
+
+    assert (second.recovered, third.recovered, third.entries) == (0, len(KEYS), len(KEYS))
+    assert first.folder != second.folder == third.folder
+    assert list(Path(first.folder).parent.glob(f"raycache-*-{cache.name}-*")) == [Path(third.folder)]
+    assert users.get_many(KEYS) == {key: Source.value(key) for key in KEYS}
+    assert source.runs.total() == 2 * len(KEYS)
 
 
 def test_what_was_removed_or_is_over_does_not_come_back_with_a_killed_shard(
@@ -104,7 +126,7 @@ def test_processes_of_the_node_read_on_while_a_shard_is_restarted(
 @pytest.fixture
 def stopped(cache: raycache.Cache) -> Iterator[raycache.ShardInfo]:
     """The only shard, which hangs until the test continues it."""
-    (shard,) = cache.shards()
+    shard = until(lambda: serving(cache), "the shard serves")
     os.kill(shard.pid, signal.SIGSTOP)
     yield shard
     os.kill(shard.pid, signal.SIGCONT)

@@ -43,7 +43,7 @@ class Chaos:
     def _heal(self) -> None:
         self._kernel.log("everything is HEALED")
         self._simulation.wire.heal()
-        self._simulation.loader_deaths = 0.0
+        self._simulation.loader_deaths = self._simulation.slow_loads = 0.0  # what a get may take is without a long load
 
     def _at_step(self, process: Process) -> float:
         """Between two accesses of a process to what it shares with others."""

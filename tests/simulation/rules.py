@@ -40,8 +40,7 @@ class Rule(NamedTuple):
 
     says: str
     changes: tuple[Change, ...]
-    scene: str = ""  # that catches it; without one, `seeds` random runs do
-    seeds: int = 200
+    scene: str = ""  # that catches it
     late: bool = False  # without it something takes too long, but nobody gets what is wrong
     covered: str = ""  # why nothing can come of leaving out only this one
 
@@ -164,8 +163,8 @@ RULES: dict[str, Rule] = {
                 {"if not (self.shard.handing and self.shard.life.leased)": "if not self.shard.handing"},
             ),
         ),
-        covered="what a shard without a lease sends is of an epoch in which it was a member; whoever has acknowledged a later "
-        "removal knows a newer one (adopt_epoch), and one that has begun anew since has another ticket (adopt_life)",
+        covered="what a shard without a lease sends is of an epoch in which it was a member; whoever has acknowledged "
+        "a later removal knows a newer one (adopt_epoch), and one that began anew has another ticket (adopt_life)",
     ),
     "drop_flights": Rule(
         "whoever is no member any more forgets its flights, too",

@@ -25,6 +25,7 @@ def delete_is_late_at_the_owner(stage: Stage) -> None:
     """Others hear of a removal before the owner does; meanwhile a client on their node reads from the owner."""
     stage.start("n0", "n1")
     key = stage.key("n0")
+    stage.remove("n0", key)  # all know the group now: nobody has to be asked twice
     stage.get("n1", key)
     held = stage.hold("Delete", target="n0")
     removed = stage.begin("remove", "n0", key)
@@ -71,7 +72,8 @@ def joins_during_a_removal(stage: Stage) -> None:
     """A shard joins after the first round has asked its members, and reads from the one that does not hear of it."""
     stage.start("n0", "n1")
     key = stage.key("n1", then="n1", n2=1.0)
-    stage.get("n1", key)
+    stage.remove("n0", key)  # all know the group now
+    stage.store("n1", key)
     life = stage.ring.lives["n1.0"]
     stage.cut("n0", "n1")
     removed = stage.begin("remove", "n0", key)
@@ -120,7 +122,7 @@ def set_arrives_twice(stage: Stage) -> None:
     """A transport has lost sight of a Set, so that it was sent again; the first one arrives when all is over."""
     stage.start("n0", "n1")
     key = stage.key("n1")
-    stage.get("n0", key)
+    stage.store("n0", key)
     held = stage.hold("Set", failing=True)
     done = stage.begin("set", "n0", key)
     stage.until(lambda: len(held) > 0)
@@ -130,6 +132,24 @@ def set_arrives_twice(stage: Stage) -> None:
     held.release()
     stage.sleep(0.2)
     stage.get("n2", key)
+
+
+@scene
+def set_is_finished_by_others(stage: Stage) -> None:
+    """A Set is so late that others have ended its operation; when it arrives, it is not to look like a success."""
+    stage.start("n0", "n1")
+    key = stage.key("n1")
+    stage.store("n0", key)
+    stage.store("n0", stage.key("n0"))  # so that the other shard knows the group
+    client, held = stage.client("n0"), stage.hold("Set", target="n1")
+    done = stage.begin("set", "n0", key)
+    stage.until(lambda: len(held) > 0)
+    stage.sleep(0.1)  # the other shard has been told
+    client.stop(stage.kernel.now + 12.0)
+    stage.sleep(11.0)
+    held.release()
+    done()
+    stage.get("n1", key)
 
 
 @scene
@@ -161,8 +181,8 @@ def cut_off(stage: Stage) -> None:
     """A node is cut off from all others; its clients go on with what they have for as long as they may."""
     stage.start("n0", "n1")
     near, there = stage.key("n0"), stage.key("n1")
-    stage.get("n1", near)
-    stage.get("n0", there)
+    stage.store("n1", near)
+    stage.store("n0", there)
     stage.cut("n1")
     stage.remove("n0", near)
     stage.remove("n0", there)
@@ -223,7 +243,7 @@ def serves_without_a_lease(stage: Stage) -> None:
     """A shard that was given up is still asked by a client on its node."""
     stage.start("n0", "n1")
     key = stage.key("n1")
-    stage.get("n0", key)
+    stage.store("n0", key)
     stage.cut("n1")
     stage.remove("n0", key)
     stage.get("n1", key)
@@ -233,7 +253,7 @@ def serves_without_a_lease(stage: Stage) -> None:
 def all_known_shards_are_out(stage: Stage) -> None:
     """A client knows only shards that were given up since, and not the one that has taken their place."""
     stage.start("n0", "n1")
-    stage.get("n0", stage.key("n0"))
+    stage.store("n0", stage.key("n0"))
     stage.cut("n0", "dir")
     stage.cut("n1", "dir")
     stage.members()
@@ -254,8 +274,8 @@ def joiner_that_a_member_does_not_know(stage: Stage) -> None:
     stage.get("n0", stage.key("n0"))
     stage.sleep(1.0)
     stage.cut("n0", "dir")
-    shard = stage.shard("n1")
-    shard.start()
+    stage.hold("Adopt", source="n1")  # which would tell it
+    stage.shard("n1").start()
     stage.until(lambda: len(stage.ring.members) == 2)
     key = stage.key("n1")
     stage.sleep(0.3)
@@ -270,7 +290,7 @@ def returns_after_it_was_given_up(stage: Stage) -> None:
     """A shard was killed, and comes back when it is no member any more, with pages that are out of date."""
     stage.start("n0", "n1")
     key = stage.key("n1")
-    stage.get("n0", key)
+    stage.store("n0", key)
     stage.shard("n1").kill()
     stage.remove("n0", key)
     stage.start("n1")
@@ -303,8 +323,8 @@ def killed_with_its_new_ticket(stage: Stage) -> None:
     shard = stage.shard("n1")
     stage.start("n0", "n1")
     near, there = stage.key("n0"), stage.key("n1")
-    stage.get("n0", near)
-    stage.get("n0", there)
+    stage.store("n0", near)
+    stage.store("n0", there)
     stage.on_ticket("n1", lambda: stage.kernel.kill(shard))
     stage.fence("n1")
     stage.until(lambda: not shard.up)
@@ -323,7 +343,7 @@ def _moves(stage: Stage, behind: bool = False) -> tuple[str, Callable[[], None]]
     """A key's entry is on its way from n0 to n1; what lets it arrive."""
     stage.start("n0", "n1")
     key = stage.key("n0", then="n1", n0=0.125)
-    stage.get("n0", key)
+    stage.store("n0", key)
     stage.get("n0", stage.key("n1"))  # so that it knows the group
     if behind:
         stage.cut("n1", "dir")
@@ -412,7 +432,7 @@ def directory_is_lost(stage: Stage) -> None:
     """A new directory knows nothing of a shard that cannot reach it, but has a lease."""
     stage.start("n0", "n1")
     key = stage.key("n0")
-    stage.get("n1", key)
+    stage.store("n1", key)
     stage.cut("n1", "dir")
     stage.restart_directory(lost=True)
     stage.sleep(1.3)
@@ -431,7 +451,7 @@ def epochs_begin_anew(stage: Stage) -> None:
     stage.members("n0", "n1")
     stage.until(lambda: stage.leased("n0") and stage.leased("n1"))
     key = stage.key("n1")
-    stage.get("n0", key)
+    stage.store("n0", key)
     stage.remove("n1", key)
     stage.get("n0", key)
 

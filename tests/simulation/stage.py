@@ -129,6 +129,15 @@ class Stage:
         """By the node's client, to its end."""
         self.begin_get(node, key)()
 
+    def store(self, node: str, key: str) -> None:
+        """A get whose value lies with the owner then: not only with the one who asked for it."""
+        self.get(node, key)
+        self.until(lambda: any(key.encode() in each for each in self._stored()))
+
+    def _stored(self) -> list[bytes]:
+        memories = self._simulation.memories.values()
+        return [full for memory in memories for full in memory.pages._records]
+
     def begin_get(self, node: str, key: str) -> Callable[[], None]:
         """What waits for its end."""
         return self._begin(node, lambda client, name: client.read(name, "get", key))

@@ -17,6 +17,7 @@ from sources import Source
 from waiting import until
 
 import raycache
+from raycache.core.client import SILENCE_S
 
 KEYS = [f"key-{number}" for number in range(500)]
 PATIENCE_S = 60.0
@@ -51,11 +52,11 @@ def settled(cache: raycache.Cache) -> bool:
     return all(shard.reachable and not shard.handing and shard.epoch == epoch for shard in shards)
 
 
-def at_their_owners(cache: raycache.Cache, users: raycache.Group) -> None:
+def at_their_owners(cache: raycache.Cache, users: raycache.Group, keys: list[str] = KEYS) -> None:
     until(lambda: settled(cache), lambda: f"entries are where they belong: {cache.shards()}", PATIENCE_S)
 
-    assert sorted(users.keys()) == sorted(KEYS), cache.shards()
-    assert len(users) == len(KEYS)
+    assert sorted(users.keys()) == sorted(keys), cache.shards()
+    assert len(users) == len(keys)
 
 
 def test_a_cache_that_grows_to_three_nodes_loads_nothing_again(
@@ -74,6 +75,7 @@ def test_a_cache_that_grows_to_three_nodes_loads_nothing_again(
 def test_more_shards_per_node_and_fewer_again_load_nothing_again(
     cache: raycache.Cache, users: raycache.Group, source: Source
 ) -> None:
+    cache.spread()
     cache.scale(shards_per_node=2)
     until(lambda: len(cache.shards()) == 6, "there are two shards on each node", PATIENCE_S)
     at_their_owners(cache, users)
@@ -104,6 +106,29 @@ def test_a_drained_node_hands_over_what_it_has_and_gets_no_shard_again(
     assert users.get_many(KEYS) == {key: Source.value(key) for key in KEYS}
     assert [arrays.get(key)[0] for key in range(6)] == [float(key) for key in range(6)]
     assert (source.runs.total(), arrays.stats().loads, users.stats().loads) == (len(KEYS), 6, len(KEYS))
+
+
+def test_a_client_goes_on_with_the_new_shard_of_a_node_that_was_drained(
+    cache: raycache.Cache, users: raycache.Group, everywhere: list[Peer]
+) -> None:
+    """It has the old one's id, and the client knows the old one's actor: nobody waits for that, or fences for it."""
+    cache.spread()
+    at_their_owners(cache, users)
+    cache.drain(everywhere[1].node)
+    there = next(shard.id for shard in cache.spread() if shard.node == everywhere[1].node)
+    lives = cache._members.ring.lives
+    began = time.monotonic()
+    users.set_many(dict.fromkeys(KEYS, "new"))
+    users.remove(KEYS[0])
+    kept = users.get_many(KEYS[1:])
+    took_s = time.monotonic() - began
+
+    assert kept == dict.fromkeys(KEYS[1:], "new")
+    assert took_s < SILENCE_S
+    assert not cache._members.suspected(there)
+    at_their_owners(cache, users, KEYS[1:])
+    assert cache._members.ring.lives == lives
+    assert next(shard.entries for shard in cache.shards() if shard.id == there)
 
 
 def test_a_node_that_ray_drains_hands_over_what_it_has(

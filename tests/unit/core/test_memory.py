@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from collections import namedtuple
 import pytest
 
 from raycache.core import memory
-from raycache.core.memory import Folder, sweep
+from raycache.core.memory import HELD_S, Folder, last_used, sweep
 
 #: Makes a folder as its own owner, and dies in different ways.
 ORPHAN = """
@@ -140,12 +141,98 @@ def test_a_folder_is_taken_over_by_the_next_process_of_its_name(shared, python):
     folder.remove()
 
 
-def test_two_processes_do_not_use_one_folder_at_once(shared, python):
-    folder = Folder("orphan", 0, os.getpid())
-    with pytest.raises(AssertionError, match="BlockingIOError"):
-        python(ORPHAN, shared, os.getpid())
+class Waiting:
+    """In place of `time`: sleeping lets time pass, and at a given time somebody lets go of what is waited for."""
 
+    def __init__(self) -> None:
+        self.now, self.due, self.let_go = 0.0, float("inf"), lambda: None
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+        if self.now >= self.due:
+            self.due = float("inf")
+            self.let_go()
+
+
+@pytest.fixture
+def waiting(monkeypatch):
+    waiting = Waiting()
+    monkeypatch.setattr(memory, "time", waiting)
+    return waiting
+
+
+def test_two_processes_do_not_use_one_folder_at_once(shared, waiting):
+    """Who comes second is told which folder, and leaves no descriptor open."""
+    folder = Folder("a", 0, os.getpid())
+    open_files = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(BlockingIOError, match=f"{folder.path} is still used by another process after 10 s.*end that"):
+        Folder("a", 0, os.getpid())
+
+    assert len(os.listdir("/proc/self/fd")) == open_files
+    assert HELD_S <= waiting.now < HELD_S + 1
     folder.remove()
+
+
+def test_a_process_waits_for_the_end_of_the_one_before_it(shared, waiting):
+    """To free gigabytes takes that one seconds, in which it holds the folder."""
+    path = shared / f"raycache-{os.getuid()}-a"
+    path.mkdir(mode=0o700)
+    held = os.open(path / "owner", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    waiting.due, waiting.let_go = HELD_S - 1, lambda: os.close(held)
+    folder = Folder("a", 0, os.getpid())
+
+    assert json.loads((folder.path / "owner").read_text())["pid"] == os.getpid()
+    folder.remove()
+
+
+@pytest.fixture
+def left(shared):
+    """Makes folders that nobody uses, in this order."""
+
+    def make(*names):
+        for at, name in enumerate(names, 1):
+            path = shared / f"raycache-{os.getuid()}-{name}"
+            path.mkdir(mode=0o700)
+            (path / "owner").write_text(json.dumps({"pid": os.getpid(), "started": memory._started(os.getpid())}))
+            os.utime(path / "owner", (at, at))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ([], "c-n.0-ab"),
+        (["c-n.0-ab"], "c-n.0-ab"),
+        (["c-n.0-ab", "c-n.0-ab-12", "c-n.0-ab-07"], "c-n.0-ab-07"),
+        (["c-n.0-ab-12", "c-n.0-ab"], "c-n.0-ab"),
+        (["c-n.0-ab-12", "c-n.0-cd", "c-n.0-abc", "c-n.1-ab"], "c-n.0-ab-12"),
+    ],
+)
+def test_a_process_finds_the_folder_that_the_one_before_it_took_last(left, names, expected):
+    left(*names)
+
+    assert last_used("c-n.0-ab") == expected
+
+
+def test_a_folder_without_an_owner_is_older_than_all_others(left, shared):
+    left("a-1")
+    (shared / f"raycache-{os.getuid()}-a-2").mkdir()
+
+    assert last_used("a") == "a-1"
+
+
+def test_the_sweep_of_a_shards_folders_spares_the_one_that_is_named_and_those_of_others(left, shared):
+    """Though the session lives: who asks knows that no other process uses them."""
+    left("c-n.1-aa", "c-n.1-ab", "c-n.1-ab-12", "c-n.10-aa", "d-n.1-aa")
+    swept = sweep(ended="c-n.1-", sparing="c-n.1-ab")
+
+    assert {path.name.partition("-c-")[2] for path in swept} == {"n.1-aa", "n.1-ab-12"}
+    assert len(list(shared.iterdir())) == 3
 
 
 Usage = namedtuple("Usage", "total used free")
