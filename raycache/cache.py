@@ -61,8 +61,8 @@ MEMO_POOL = "memo"
 REPORT_S = 1.0
 #: How long the directory may take to answer, its restart included.
 DIRECTORY_S = 10.0
-#: How often it is looked whether shards have left.
-WATCH_S = 0.2
+#: How often it is looked whether shards have left, and the most that a node can have.
+WATCH_S, MOST_SHARDS = 0.2, 64
 #: How long the reporting thread waits for a shard on this node to serve, before it looks after other things.
 HOST_S = 3.0
 
@@ -484,9 +484,10 @@ class Cache:
             weights: by node or shard as in `drain`: 1 is the usual share, 2 twice as much, 0 none.
         """
         if shards_per_node is not None:
-            if isinstance(shards_per_node, bool) or not isinstance(shards_per_node, int) or shards_per_node < 1:
+            whole = isinstance(shards_per_node, int) and not isinstance(shards_per_node, bool)
+            if not whole or not 1 <= shards_per_node <= MOST_SHARDS:
                 raise InvalidOption(
-                    f"shards_per_node={shards_per_node!r}: a node has a whole number of shards, 1 or more"
+                    f"shards_per_node={shards_per_node!r}: a node has a whole number of shards, 1 to {MOST_SHARDS}"
                 )
             self._ask(Scale(shards_per_node))
         if weights:
