@@ -12,6 +12,7 @@ from raycache.core.codec import Codec
 from raycache.core.fetch import NO_LEASE_S, Found, NotThere
 from raycache.core.members import ANSWER_S
 from raycache.core.messages import (
+    Ack,
     Answers,
     Elsewhere,
     Failed,
@@ -105,7 +106,7 @@ def test_a_chain_of_former_owners_is_followed(network, get):
     assert [who for who, *_ in asked(network)] == [FIRST, SECOND, THIRD]
 
 
-@pytest.mark.parametrize("answer", [says(Missing()), Failed("dead"), NoLease("x"), NoSuchGroup(1)], ids=type)
+@pytest.mark.parametrize("answer", [says(Missing()), Failed("dead")], ids=type)
 def test_where_nobody_has_it_the_owner_is_told_so_and_loads(network, get, answer):
     network.shards = {
         FIRST: script(says(Elsewhere((SECOND, THIRD))), loading(LOADED)),
@@ -120,6 +121,26 @@ def test_where_nobody_has_it_the_owner_is_told_so_and_loads(network, get, answer
         (THIRD, False, True, False),
         (FIRST, True, False, True),
     ]
+
+
+@pytest.mark.parametrize("not_yet", [NoSuchGroup(1), NoLease(SECOND)], ids=type)
+def test_a_former_owner_that_has_only_just_joined_is_asked_again(network, get, not_yet):
+    """It may know who had the key before it, when it knows the group and has a lease."""
+    defined = [Ack(1)] if isinstance(not_yet, NoSuchGroup) else []
+    network.shards = {
+        FIRST: script(says(Elsewhere((SECOND,)))),
+        SECOND: script(not_yet, *defined, says(Elsewhere((THIRD,)))),
+        THIRD: script(here()),
+    }
+
+    assert get() == (Found, "shard_hits")
+
+
+def test_a_former_owner_without_a_lease_is_not_asked_for_ever(network, get):
+    network.shards = {FIRST: script(says(Elsewhere((SECOND,))), loading(LOADED)), SECOND: lambda _: NoLease(SECOND)}
+
+    assert get() == (Found, "loads_started")
+    assert network.elapsed_s <= NO_LEASE_S + 0.2
 
 
 def test_it_may_have_arrived_at_the_owner_meanwhile(network, get):

@@ -77,7 +77,7 @@ def test_a_group_that_the_shard_does_not_know_is_asked_for(bench):
     assert bench.ask("a", group=9) == NoSuchGroup(9)
     assert bench.set("a", 1, group=9) == NoSuchGroup(9)
     assert bench.shard.handle(Report(9, Stats(), ())) == NoSuchGroup(9)
-    assert bench.remove("a", group=9) == Ack(1)
+    assert bench.remove("a", group=9) == NoSuchGroup(9)
 
 
 def test_a_group_that_is_defined_anew_drops_its_entries_and_loads(bench):
