@@ -70,4 +70,4 @@ class ClusterRay:
             self.remove(node)
         ray.shutdown()
         self._environment.undo()
-        until(lambda: not any(each.lives for each in below), "all processes of Ray have ended")
+        until(lambda: not any(each.lives for each in below), "all processes of Ray have ended", 90.0)

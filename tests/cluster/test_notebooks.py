@@ -117,9 +117,7 @@ def check_cluster(shown: str) -> None:
     assert re.search(r"loads +7,000,", shown)
     assert "6,000 answers" in shown
     assert "all of them right: True" in shown
-    assert entries("answered")[2] < entries("before")[2] / 2, "the new shard has begun with nothing"
-    assert all(now > before for now, before in zip(entries("answered")[:2], entries("before")[:2], strict=True))
-    assert entries("asked again")[2] > entries("before")[2] / 2
+    assert entries("asked again")[2] >= 0.99 * entries("before")[2], "the new process has kept what the shard had"
     assert "another process: True" in shown
     assert "False" not in shown
 
