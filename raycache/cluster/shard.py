@@ -192,11 +192,15 @@ class ShardActor:
         with self._lock:
             if not self._stopped:
                 self._shard.tick()
+                if self._shard.handing:  # what it waited for may have landed
+                    self._moved.set()
                 self._pages.clear_dead_readers()
 
     def _hand_over(self) -> None:
         """Sends entries to their new owners, and finishes what clients have left half-done."""
-        if not (self._shard.handing and self._shard.life.leased):
+        with self._lock:
+            sends = not self._stopped and self._shard.sends
+        if not sends:
             self._moved.wait(TICK_S)
             self._moved.clear()
         while self._send_batch():
@@ -207,7 +211,7 @@ class ShardActor:
     def _send_batch(self) -> bool:
         """One step of the hand-over; whether there is more to do now."""
         with self._lock:
-            if self._stopped or not (self._shard.handing and self._shard.life.leased):
+            if self._stopped or not self._shard.sends:
                 return False
             sending = self._shard.batch()
         if sending is None:

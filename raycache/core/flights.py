@@ -101,6 +101,9 @@ class Flights:
     def __contains__(self, key: object) -> bool:
         return key in self._table
 
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._table)
+
     @property
     def full(self) -> bool:
         """Whether as many loader tasks run as may."""

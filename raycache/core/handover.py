@@ -1,7 +1,8 @@
 """The change of owners: which entries of a shard go to whom, and what a shard may take from others.
 
 After a new ring a shard goes through its pages, in bounded steps, and sends what it no longer owns to the new owners,
-in bounded batches; an entry goes from here when it has arrived there. Meanwhile a new owner knows who may still have a
+in bounded batches; an entry goes from here when it has arrived there. What was being loaded when the ring changed is
+stored where it was loaded, and follows, if that does not take long. Meanwhile a new owner knows who may still have a
 key, so that it is asked for there before it is loaded.
 
 An entry is taken only while the window that a new ring opens is open, only if there is none for the key, and only if
@@ -28,6 +29,8 @@ WINDOW_S = 120.0
 MOST_CLOSED = 1_000_000
 #: How often a batch is sent to a shard that does not answer, before its entries stay where they are.
 TRIES = 3
+#: How long the end of the walk waits for loads that were on their way when the ring changed.
+LATE_S = 5.0
 #: Rings whose owners may still have a key: the owners change that often before the first change is over.
 MOST_RINGS = 4
 
@@ -35,27 +38,55 @@ MOST_RINGS = 4
 class Outgoing:
     """What a shard has to hand over."""
 
-    def __init__(self, id: str, pages: Pages, clock: Callable[[], float]) -> None:
-        self._id, self._pages, self._clock = id, pages, clock
+    def __init__(self, id: str, pages: Pages, clock: Callable[[], float], *, loading: Callable[[bytes], bool]) -> None:
+        """`loading` says of a key whether its load is still on its way."""
+        self._id, self._pages, self._clock, self._loading = id, pages, clock, loading
         self._ring = Ring(-1, {})
         self._after: bytes | None = None  # where the walk through the pages stands; None: it is over
+        self._late: dict[bytes, None] = {}  # keys that are being loaded here, and that others own now
+        self._late_until = 0.0
+        self._landed: list[bytes] = []  # those of them that have been stored meanwhile
         self._outbox: deque[tuple[str, Any]] = deque()
         self._tries = 0
         self._silent: set[str] = set()  # who did not answer
 
-    def begin(self, ring: Ring) -> None:
-        """There is a new ring: the walk starts anew."""
+    def begin(self, ring: Ring, loading: Iterable[bytes] = ()) -> None:
+        """There is a new ring: the walk starts anew. `loading`: the keys that are being loaded here."""
         self._ring, self._after, self._tries = ring, b"", 0
+        self._late = {key: None for key in loading if ring.owner(key) != self._id}
+        self._late_until = self._clock() + LATE_S
+        self._landed.clear()  # the walk comes by them
         self._outbox.clear()
         self._silent.clear()
 
     def drop(self) -> None:
         """Nothing is to be handed over any more."""
         self._after = None
+        self._late.clear()
+        self._landed.clear()
         self._outbox.clear()
 
     def __bool__(self) -> bool:
         return self._after is not None or bool(self._outbox)
+
+    @property
+    def waits(self) -> bool:
+        """Whether all that is left to do is to wait for loads that were on their way when the ring changed."""
+        if self._after is None or self._outbox or self._landed or not self._late:
+            return False
+        walked = not self._pages.scan(b"", self._after, 1)
+        return walked and self._clock() < self._late_until and any(map(self._loading, self._late))
+
+    def takes(self, key: bytes) -> bool:
+        """Whether a key that others own is to be stored here all the same when its load ends, and handed over then."""
+        return self._after is not None and key in self._late
+
+    def landed(self, keys: Iterable[bytes]) -> None:
+        """These are stored now."""
+        for key in keys:
+            if self.takes(key):
+                del self._late[key]
+                self._landed.append(key)
 
     def next(self, large: Callable[[bytes], Any]) -> tuple[str, Any] | None:
         """The next message and the shard that it goes to; None where there is none, or only the next step's will be.
@@ -73,26 +104,32 @@ class Outgoing:
     def _step(self, large: Callable[[bytes], Any]) -> None:
         """Goes on through the pages, and puts what is found there into messages."""
         assert self._after is not None
-        ring, keys = self._ring, self._pages.scan(b"", self._after, STEP_KEYS)
+        if keys := self._pages.scan(b"", self._after, STEP_KEYS):
+            self._after = keys[self._pack(keys, large) - 1]
+        elif self._landed:
+            del self._landed[: self._pack(self._landed, large)]
+        elif not self.waits:
+            self._after = None
+            others = [id for id in self._ring.members if id != self._id]
+            self._outbox += [(id, Adopt(self._id, self._ring, (), 0.0, done=True)) for id in others]
+
+    def _pack(self, keys: list[bytes], large: Callable[[bytes], Any]) -> int:
+        """Puts entries of these keys that others own into messages; how many keys it went through."""
         moving: dict[str, dict[bytes, bytes]] = {}
-        size = 0
-        for place, key in enumerate(keys):
-            owner = ring.owner(key)
+        size = done = 0
+        for done, key in enumerate(keys, 1):
+            owner = self._ring.owner(key)
             if owner is None or owner == self._id or owner in self._silent:
                 continue
             if (stored := self._pages.get(key)) is not None:
                 moving.setdefault(owner, {})[key] = stored
                 size += len(stored)
             if size > STEP_BYTES:
-                keys = keys[: place + 1]
                 break
         for owner, some in moving.items():
             for entries in _batches(some, large):
-                self._outbox.append((owner, Adopt(self._id, ring, entries, 0.0)))
-        self._after = keys[-1] if keys else None
-        if self._after is None:
-            others = [id for id in ring.members if id != self._id]
-            self._outbox += [(id, Adopt(self._id, ring, (), 0.0, done=True)) for id in others]
+                self._outbox.append((owner, Adopt(self._id, self._ring, entries, 0.0)))
+        return done
 
     def sent(self, target: str, message: Any, answer: Any, spec: Callable[[int], GroupSpec | None]) -> list[Moving]:
         """Notes what came of the message that is the next; gives the entries that lie elsewhere now."""

@@ -113,7 +113,7 @@ class Shard:
         self._flights = Flights(loader.start, clock, max_loads)
         self._fills = Fills(clock)
         self._notes = Notes(self._groups.has, clock)
-        self._outgoing = Outgoing(self.id, pages, clock)
+        self._outgoing = Outgoing(self.id, pages, clock, loading=self._flights.__contains__)
         self._incoming = Incoming(self.id, clock)
         self._unconfirmed = Unconfirmed(clock)
         self._handlers: dict[type, Callable[[Any], Any]] = {
@@ -317,9 +317,12 @@ class Shard:
             landed = self._flights.finish(chunk, outcome)
             if group is not None:
                 group.tally(outcome)
-                wanted = [f for f in landed if f.standin or self._ring.owner(f.key) == self.id]
-                self._keep(group, wanted, outcome, chunk.load)
+                self._keep(group, [flight for flight in landed if self._stays(flight)], outcome, chunk.load)
         self._flights.dispatch()
+
+    def _stays(self, flight: Flight) -> bool:
+        """Whether what was loaded is stored here."""
+        return flight.standin or self._ring.owner(flight.key) == self.id or self._outgoing.takes(flight.key)
 
     def _keep(self, group: ShardGroup, landed: list[Flight], outcome: Outcome, load: Load) -> None:
         """Stores what has landed. Whatever goes wrong with that, those who wait for it get it."""
@@ -331,6 +334,7 @@ class Shard:
             _log.exception("raycache: %d loaded values of the group %r are not kept", len(landed), group.spec.name)
             group.counts["unstored"] += len(landed)
             return
+        self._outgoing.landed(flight.key for flight in landed)
         for flight in landed:
             if flight.call is not None:
                 self._note(flight.spec, {flight.key: flight.call.note}, outcome, fates)
@@ -455,7 +459,7 @@ class Shard:
         """Takes a newer ring. What is no longer owned is to be handed over."""
         if ring.epoch > self._ring.epoch:
             self._incoming.begin(self._ring, ring)
-            self._outgoing.begin(ring)  # before a hello, which takes no lock, can tell of the new epoch
+            self._outgoing.begin(ring, self._flights)  # before a hello, which takes no lock, can tell of the new epoch
             self._ring = ring
 
     # --------------------------------------------------------------------------------- change of owners
@@ -471,6 +475,11 @@ class Shard:
     def handing(self) -> bool:
         """Whether there is, or may be, something left to hand over; nothing goes without a lease."""
         return bool(self._outgoing)
+
+    @property
+    def sends(self) -> bool:
+        """Whether there may be something to send now."""
+        return self.handing and self.life.leased and not self._outgoing.waits
 
     def handed(self, target: str, message: Any, answer: Any) -> None:
         """What came of it: entries that are there now go from here."""

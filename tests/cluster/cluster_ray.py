@@ -70,4 +70,7 @@ class ClusterRay:
             self.remove(node)
         ray.shutdown()
         self._environment.undo()
-        until(lambda: not any(each.lives for each in below), "all processes of Ray have ended", 90.0)
+        until(
+            lambda: not any(each.lives for each in below),
+            lambda: f"all processes of Ray have ended; there are {[each for each in below if each.lives]}",
+        )

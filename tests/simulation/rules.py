@@ -157,11 +157,7 @@ RULES: dict[str, Rule] = {
         "only a shard that has a lease hands entries over",
         (
             Change(Shard, "batch", {" if self.life.leased else None": ""}),
-            Change(
-                ShardProcess,
-                "_send_batch",
-                {"if not (self.shard.handing and self.shard.life.leased)": "if not self.shard.handing"},
-            ),
+            Change(ShardProcess, "_send_batch", {"if not self.shard.sends": "if not self.shard.handing"}),
         ),
         covered="what a shard without a lease sends is of an epoch in which it was a member; whoever has acknowledged "
         "a later removal knows a newer one (adopt_epoch), and one that began anew has another ticket (adopt_life)",

@@ -176,7 +176,9 @@ class ShardProcess(Server):
             self.shard.tick()
 
     def _hand_over(self) -> None:
-        if not (self.shard.handing and self.shard.life.leased):
+        with self.mutex:
+            sends = self.shard.sends
+        if not sends:
             self._moved.wait(HOUSE_S)
         while not self.left and self._send_batch():
             pass
@@ -185,7 +187,7 @@ class ShardProcess(Server):
 
     def _send_batch(self) -> bool:
         with self.mutex:
-            if not (self.shard.handing and self.shard.life.leased):
+            if not self.shard.sends:
                 return False
             sending = self.shard.batch()
         if sending is None:

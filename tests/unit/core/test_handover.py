@@ -138,6 +138,48 @@ def test_a_group_that_the_new_owner_does_not_know_is_defined_first(tmp_path, clo
     shards.close()
 
 
+@pytest.fixture
+def loading(shards):
+    """The names of keys that a is loading when b becomes their owner, and the loads."""
+    names = [f"late-{number}" for number in range(20)]
+    shards["a"].get(*names)
+    shards.join("a", "b")
+    return [name for name in names if shards.owner(name) is shards["b"]], shards["a"].loader.loads
+
+
+def test_what_was_being_loaded_when_the_owner_changed_goes_to_the_new_owner(shards, loading):
+    """The hand-over waits for it, and nobody loads it again."""
+    names, loads = loading
+    while shards["a"].shard.sends:
+        shards.send("a")
+    waits = shards["a"].shard.handing, shards["a"].shard.batch()
+    for load in list(loads):
+        shards["a"].end(load, {key: loaded(key) for key in load.keys})
+    shards.hand_over()
+
+    assert len(names) > 5
+    assert waits == (True, None)
+    assert {name: shards.where(name) for name in names} == {name: ["b"] for name in names}
+    assert shards["b"].get(*names, epoch=2) == [full(name) for name in names]
+
+
+def test_what_was_being_loaded_when_the_owner_changed_and_is_removed_does_not_come_back(shards, loading):
+    names, loads = loading
+    shards.remove(names[0])
+    for load in list(loads):
+        shards["a"].end(load, {key: loaded(key) for key in load.keys})
+    shards.hand_over()
+
+    assert (shards.where(names[0]), shards.where(names[1])) == ([], ["b"])
+
+
+def test_the_hand_over_does_not_wait_long_for_a_load(shards, loading, clock):
+    clock.advance(handover.LATE_S)
+    shards.hand_over()
+
+    assert not shards["a"].shard.handing
+
+
 def test_a_shard_without_a_lease_hands_nothing_over(shards, moving):
     """It may have missed what was removed meanwhile."""
     shards["a"].versions.lease[0] = 0.0

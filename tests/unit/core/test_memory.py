@@ -14,6 +14,7 @@ import warnings
 from collections import namedtuple
 
 import pytest
+from descriptors import open_below
 
 from raycache.core import memory
 from raycache.core.memory import HELD_S, Folder, last_used, sweep
@@ -82,11 +83,11 @@ def test_a_link_to_a_folder_is_refused(shared, tmp_path):
 def test_remove_leaves_nothing(shared):
     folder = Folder("a", 0, os.getpid())
     (folder.path / "data").write_bytes(b"x")
-    open_files = len(os.listdir("/proc/self/fd"))
+    open_files = open_below(shared)
     folder.remove()
 
     assert list(shared.iterdir()) == []
-    assert len(os.listdir("/proc/self/fd")) == open_files - 1
+    assert (len(open_files), open_below(shared)) == (1, [])
 
 
 def test_the_sweep_leaves_a_folder_that_is_in_use(shared):
@@ -167,11 +168,11 @@ def waiting(monkeypatch):
 def test_two_processes_do_not_use_one_folder_at_once(shared, waiting):
     """Who comes second is told which folder, and leaves no descriptor open."""
     folder = Folder("a", 0, os.getpid())
-    open_files = len(os.listdir("/proc/self/fd"))
+    open_files = open_below(shared)
     with pytest.raises(BlockingIOError, match=f"{folder.path} is still used by another process after 10 s.*end that"):
         Folder("a", 0, os.getpid())
 
-    assert len(os.listdir("/proc/self/fd")) == open_files
+    assert open_below(shared) == open_files
     assert HELD_S <= waiting.now < HELD_S + 1
     folder.remove()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from shard_bench import ALONE, ID, full, ring
 
+from raycache.core import handover
 from raycache.core.messages import Ack, InFlight, Learn, Missing, Moved, NoSuchGroup, Report
 from raycache.core.stats import Stats
 from raycache.core.versions import FOREVER
@@ -64,10 +65,14 @@ def test_an_older_ring_is_not_learnt(bench):
     assert bench.shard.handle(Learn(ALONE)) == Ack(2)
 
 
-def test_a_load_that_ends_where_its_key_is_no_longer_owned_is_not_stored(bench):
+def test_a_load_that_ends_where_its_key_is_no_longer_owned_is_not_stored_after_the_hand_over(bench, clock):
     bench.define()
     bench.get(THEIRS)
     bench.shard.handle(Learn(SHARED))
+    clock.advance(handover.LATE_S)
+    while bench.shard.handing:
+        if (sending := bench.shard.batch()) is not None:
+            bench.shard.handed(*sending, Ack(2))
     bench.bring(bench.loader.loads[0], "value")
 
     assert bench.peek(THEIRS, standin=True) == [Missing()]

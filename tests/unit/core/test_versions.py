@@ -6,6 +6,7 @@ import errno
 import os
 
 import pytest
+from descriptors import open_below
 
 from raycache.core.versions import FOREVER, SLOTS, Versions, slot_of
 
@@ -96,11 +97,10 @@ def test_no_file_is_an_error(path):
 @pytest.mark.parametrize("content", [b"", b"rcslots1", b"x" * (1 << 20)], ids=["empty", "short", "of something else"])
 def test_a_file_of_something_else_is_refused_by_name(path, content):
     path.write_bytes(content)
-    open_files = len(os.listdir("/proc/self/fd"))
     with pytest.raises(OSError, match="versions is no file of version slots"):
         Versions(path)
 
-    assert len(os.listdir("/proc/self/fd")) == open_files
+    assert open_below(path) == []
 
 
 def test_a_full_file_system_is_an_error_and_no_bus_error_later(path, monkeypatch):
@@ -108,12 +108,11 @@ def test_a_full_file_system_is_an_error_and_no_bus_error_later(path, monkeypatch
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    open_files = len(os.listdir("/proc/self/fd"))
     with pytest.raises(OSError, match="No space left") as failed:
         Versions(path, create=True)
 
     assert failed.value.errno == errno.ENOSPC
-    assert len(os.listdir("/proc/self/fd")) == open_files
+    assert open_below(path) == []
 
 
 def test_the_whole_file_is_allocated_when_it_is_made(path):
