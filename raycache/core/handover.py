@@ -116,8 +116,8 @@ class Outgoing:
     def _pack(self, keys: list[bytes], large: Callable[[bytes], Any]) -> int:
         """Puts entries of these keys that others own into messages; how many keys it went through."""
         moving: dict[str, dict[bytes, bytes]] = {}
-        size = done = 0
-        for done, key in enumerate(keys, 1):
+        size = 0
+        for place, key in enumerate(keys):
             owner = self._ring.owner(key)
             if owner is None or owner == self._id or owner in self._silent:
                 continue
@@ -125,11 +125,12 @@ class Outgoing:
                 moving.setdefault(owner, {})[key] = stored
                 size += len(stored)
             if size > STEP_BYTES:
+                keys = keys[: place + 1]
                 break
         for owner, some in moving.items():
             for entries in _batches(some, large):
                 self._outbox.append((owner, Adopt(self._id, self._ring, entries, 0.0)))
-        return done
+        return len(keys)
 
     def sent(self, target: str, message: Any, answer: Any, spec: Callable[[int], GroupSpec | None]) -> list[Moving]:
         """Notes what came of the message that is the next; gives the entries that lie elsewhere now."""
