@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,13 +29,15 @@ class ClusterRay:
             self._environment.setenv("PYTHONPATH", os.fspath(folder), prepend=os.pathsep)
         # Else Ray would kill workers when the machine's memory runs short, whoever took it.
         self._environment.setenv("RAY_memory_monitor_refresh_ms", "0")
-        context = ray.init(
-            num_cpus=4,
-            object_store_memory=STORE_BYTES,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        self._processes: list[Process] = []  # that were started here; Ray's others are below them
+        with self._starting():
+            context = ray.init(
+                num_cpus=4,
+                object_store_memory=STORE_BYTES,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
         self.address = context.address_info["gcs_address"]
         self._cluster = Cluster()
         # With a head of its own a Cluster would be one without tokens, and would tell every `ray.init()` on this
@@ -51,8 +55,16 @@ class ClusterRay:
 
     def add(self) -> Any:
         """One more node, by Ray's handle of it; `node_id` is its id."""
-        self.others.append(self._cluster.add_node(num_cpus=2, object_store_memory=STORE_BYTES))
+        with self._starting():
+            self.others.append(self._cluster.add_node(num_cpus=2, object_store_memory=STORE_BYTES))
         return self.others[-1]
+
+    @contextmanager
+    def _starting(self) -> Iterator[None]:
+        """Other tests have processes below this one, too."""
+        before = descendants()
+        yield
+        self._processes += [each for each in descendants() if each not in before and each.parent == os.getpid()]
 
     def remove(self, node: Any, *, crash: bool = False) -> None:
         """Ends a node, in good order or at once as a crash would, and waits until Ray knows."""
@@ -65,7 +77,7 @@ class ClusterRay:
 
     def end(self) -> None:
         """Ends Ray; none of its processes is left."""
-        below: list[Process] = descendants()
+        below = self._processes + [each for root in self._processes for each in descendants(root.pid)]
         for node in list(self.others):
             self.remove(node)
         ray.shutdown()
