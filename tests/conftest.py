@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from fake_clock import FakeClock
@@ -12,6 +13,13 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile("raycache", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("raycache")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that start no Ray go to one process, those that do to another: there is one Ray for all of them."""
+    without_ray = {Path(__file__).parent / name for name in ("unit", "simulation")}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("without-ray" if without_ray & set(item.path.parents) else "ray"))
 
 
 @pytest.fixture

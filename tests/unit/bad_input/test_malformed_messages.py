@@ -145,7 +145,7 @@ TO_SHARD = [
     Get(1, (A,), 1, calls=(Call(b"", frame=[]),)),
     Get(1, (A,), 1, definition="text"),
 ]
-NO_MESSAGES = [None, 0, 7, -1.5, "text", b"bytes", (), [], {}, object(), Get, GET.__class__, Exception("no"), 1 << 80]
+NO_MESSAGES = [None, 0, 7, -1.5, "text", b"bytes", (), [], {}, ..., Get, GET.__class__, Exception("no"), 1 << 80]
 
 
 @pytest.fixture

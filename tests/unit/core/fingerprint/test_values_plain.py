@@ -220,7 +220,7 @@ def test_different_values_have_different_fingerprints(number):
         assert fingerprint(one) != fingerprint(other), f"{one!r:.200} and {other!r:.200}"
 
 
-@pytest.mark.parametrize(("one", "other"), SAME, ids=[f"{one!r:.40}" for one, _ in SAME])
+@pytest.mark.parametrize(("one", "other"), SAME, ids=[type(one).__name__ for one, _ in SAME])
 def test_equal_values_have_one_fingerprint(one, other):
     assert fingerprint(one) == fingerprint(other)
 
