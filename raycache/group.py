@@ -13,6 +13,7 @@ from raycache.core.codec import Codec
 from raycache.core.keys import Key
 from raycache.core.lookup import MISS, RAISE, Lookup, Reader
 from raycache.core.messages import PREFIX_BYTES, GroupSpec
+from raycache.core.near import UNSHARED
 from raycache.core.stats import Stats
 from raycache.core.steps import Steps, Wait, adrive, drive
 from raycache.core.store import entry_bytes
@@ -105,8 +106,8 @@ class Group:
             clock = self._clock
             if (now := clock()) < entry.lease[0] and entry.slots[entry.slot] == entry.version and now < entry.expires:
                 entry.hits += 1
-                if entry.shared:
-                    return entry.value
+                if (value := entry.value) is not UNSHARED:
+                    return value
                 return self.reader.meant(key, self.reader.decoded(entry.result), default)
         got = self.reader.here(key)
         if got is not MISS:

@@ -86,7 +86,7 @@ class Calls(NamedTuple):
 
 def found(stored: bytes, offset: float) -> Found | NotThere:
     """The result that a record stands for; `offset` takes its clock to the caller's."""
-    expires, _, cost_s, tag = record.fields(stored)
+    expires, cost_s, tag = record.fields(stored)
     if tag == ABSENT:
         return NotThere(bytes(record.body(stored)).decode(), expires + offset)
     return Found(tag, (record.body(stored),), expires + offset, cost_s)

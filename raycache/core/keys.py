@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import mmh3
@@ -18,6 +19,8 @@ from raycache.errors import InvalidKey
 Key = str | bytes | int | float | tuple[Any, ...]
 
 MAX_KEY_BYTES = 64 << 10
+#: Of a str: it fits, whatever its characters are.
+_SURELY_FITS = MAX_KEY_BYTES // 4 - 1
 
 _STR, _BYTES, _INT, _FLOAT, _BOOL, _TUPLE = b"s", b"b", b"i", b"f", b"t", b"("
 _LENGTH = struct.Struct(">I")
@@ -29,27 +32,34 @@ def encode(key: Key) -> bytes:
     Raises:
         InvalidKey: the key is of another type (at any depth), empty, or longer than 64 KiB.
     """
-    if type(key) is str and key:
-        try:
-            data = _STR + key.encode()
-        except UnicodeEncodeError:  # a lone surrogate, as in file names that are not UTF-8
-            data = _encode(key, key)
-    elif isinstance(key, (str, bytes, tuple)) and not key:
+    if isinstance(key, (str, bytes, tuple)) and not key:
         raise InvalidKey(f"the key {key!r} is empty; a key has at least one character, byte or item")
-    else:
-        try:
-            data = _encode(key, key)
-        except RecursionError:
-            if not isinstance(key, tuple):  # it is the caller's own stack that is full
-                raise
-            raise InvalidKey(
-                "a key of tuples in tuples, too deep to be encoded; use a digest of it as the key"
-            ) from None
+    try:
+        data = _encode(key, key)
+    except RecursionError:
+        if not isinstance(key, tuple):  # it is the caller's own stack that is full
+            raise
+        raise InvalidKey("a key of tuples in tuples, too deep to be encoded; use a digest of it as the key") from None
     if len(data) > MAX_KEY_BYTES:
         raise InvalidKey(
             f"a key of {len(data):,} bytes is too long (at most {MAX_KEY_BYTES:,}); use a digest of it as the key"
         )
     return data
+
+
+def encoder(prefix: bytes) -> Callable[[Key], bytes]:
+    """What puts a prefix and the canonical bytes of a key together. A str, as most keys are, takes one step."""
+    start = prefix + _STR
+
+    def encoded(key: Key) -> bytes:
+        if type(key) is str and 0 < len(key) <= _SURELY_FITS:
+            try:
+                return start + key.encode()
+            except UnicodeEncodeError:  # a lone surrogate, as in file names that are not UTF-8
+                pass
+        return prefix + encode(key)
+
+    return encoded
 
 
 def _encode(item: Any, key: Any) -> bytes:
@@ -122,6 +132,10 @@ def encode_prefix(prefix: Key | None) -> bytes:
     raise InvalidKey(f"prefix={prefix!r:.200}: only str, bytes and tuple keys have prefixes")
 
 
+#: A key's hash, as two numbers of 64 bits. Hot paths take the first, which is its `digest`, without a call more.
+hashed: Callable[[bytes], tuple[int, int]] = mmh3.mmh3_x64_128_utupledigest
+
+
 def digest(data: bytes) -> int:
     """64 bits that place a key: all of them on the ring, the low ones among the version slots."""
-    return int(mmh3.hash64(data, signed=False)[0])
+    return hashed(data)[0]

@@ -7,17 +7,17 @@ caller drives, in a thread or an event loop.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from raycache.core import keys as core_keys
 from raycache.core import record
 from raycache.core.client import Client
-from raycache.core.codec import ABSENT, decode, shareable
+from raycache.core.codec import ABSENT, STUB, decode, decode_first
 from raycache.core.fetch import Calls, Claimed, Found, NotThere, Result, found
 from raycache.core.keys import Key
 from raycache.core.messages import Filling, GroupSpec, group_prefix
-from raycache.core.near import ENTRY_BYTES, Near, NearEntry, Voucher, name_of
+from raycache.core.near import ENTRY_BYTES, UNSHARED, Near, Voucher, name_of
 from raycache.core.stats import Stats
 from raycache.core.steps import Steps, Wait
 from raycache.core.versions import slot_of
@@ -40,25 +40,21 @@ class Reader:
         self.spec, self.client, self.clock = spec, client, clock
         self.members = client.members
         self.prefix = group_prefix(spec.id)
+        #: A key as it stands in messages and pages.
+        self.full = core_keys.encoder(self.prefix)
         self.near = Near(spec.options.near_bytes)
         self._counts: Counter[str] = Counter()
         self._page_hits, self._saved_s, self._saved_bytes = 0, 0.0, 0
         self._touched: list[bytes] = []
 
-    def full(self, key: Key) -> bytes:
-        """The key as it stands in messages and pages."""
-        return self.prefix + core_keys.encode(key)
-
     def here(self, key: Key, *, counted: bool = True) -> Any:
         """What this process or this node has without any call: a value, a NotThere, or MISS."""
-        full = self.prefix + core_keys.encode(key)
-        name = name_of(key, full)
-        entry = self.near.entries.get(name)
+        full = self.full(key)
+        entry = self.near.entries.get(key if type(key) is str else name_of(key, full))
         if entry is not None and entry.live(self.clock()):
-            if counted:
-                entry.hits += 1
-            return entry.value if entry.shared else self.decoded(entry.result)
-        point = core_keys.digest(full)
+            entry.hits += counted
+            return self.decoded(entry.result) if entry.value is UNSHARED else entry.value
+        point = core_keys.hashed(full)[0]
         slot = slot_of(point)
         lease, slots, pages = self.members.local
         version = slots[slot]  # read before the value, and the lease after it
@@ -66,18 +62,57 @@ class Reader:
             return MISS
         shard = pages.get(self.members.ring.owner_at(point))  # type: ignore[arg-type]  # None is in no pages
         stored = shard.pages.get(full) if shard is not None and now < shard.lease[0] else None
-        if stored is None or record.is_stub(stored):
+        if stored is None:
             return MISS
-        expires, _, cost_s, _ = record.fields(stored)
-        if not now < expires:
+        return self._read(key, full, stored, now, (lease, slots, slot, version), counted)
+
+    def here_many(self, keys: Mapping[bytes, Key], *, counted: bool = True) -> dict[bytes, Any]:
+        """What `here` gives for many keys, by their full keys, but for those that are a MISS. Every step is done for
+        all keys before the next one, so that the pages of a shard are read in one transaction."""
+        near, now = self.near.entries, self.clock()
+        got: dict[bytes, Any] = {}
+        missing: dict[bytes, int] = {}
+        for full, key in keys.items():
+            entry = near.get(key if type(key) is str else name_of(key, full))
+            if entry is not None and entry.live(now):
+                entry.hits += counted
+                got[full] = self.decoded(entry.result) if entry.value is UNSHARED else entry.value
+            else:
+                missing[full] = core_keys.hashed(full)[0]
+        lease, slots, pages = self.members.local
+        vouchers = {full: (lease, slots, slot := slot_of(point), slots[slot]) for full, point in missing.items()}
+        if not (now := self.clock()) < lease[0]:
+            return got
+        owned: dict[str | None, list[bytes]] = {}
+        owner_at = self.members.ring.owner_at
+        for full, point in missing.items():
+            owned.setdefault(owner_at(point), []).append(full)
+        for id, fulls in owned.items():
+            shard = pages.get(id)  # type: ignore[arg-type]  # None is in no pages
+            if shard is not None and now < shard.lease[0]:
+                for full, stored in shard.pages.get_many(fulls).items():
+                    value = self._read(keys[full], full, stored, now, vouchers[full], counted)
+                    if value is not MISS:
+                        got[full] = value
+        return got
+
+    def _read(self, key: Key, full: bytes, stored: bytes, now: float, voucher: Voucher, counted: bool) -> Any:
+        """What a record from the pages is to this caller: a value, a NotThere, or MISS."""
+        expires, cost_s, tag = record.fields(stored)
+        if tag == STUB or not now < expires:
             return MISS
+        size = len(stored)
         if counted:
             self._page_hits += 1
             self._saved_s += cost_s
-            self._saved_bytes += len(stored)
+            self._saved_bytes += size
             if len(self._touched) < NOTES:
                 self._touched.append(full)
-        return self.keep(name, full, stored, expires, cost_s, len(stored), (lease, slots, slot, version))
+        value = found(stored, 0.0) if tag == ABSENT else decode_first(tag, stored, record.OVERHEAD_BYTES)
+        self.near.keep(
+            key if type(key) is str else name_of(key, full), full, value, stored, expires, cost_s, size, voucher
+        )
+        return value
 
     def tier(self, key: Key) -> str | None:
         """Where a key would be found without any call: "near" or "pages"; None where it takes a shard. Not counted."""
@@ -91,25 +126,11 @@ class Reader:
         there = stored is not None and not record.is_stub(stored) and now < record.header(stored).expires
         return "pages" if there else None
 
-    def keep(
-        self, name: Any, full: bytes, result: Any, expires: float, cost_s: float, size: int, voucher: Voucher
-    ) -> Any:
-        """Keeps a result near under a name, if it fits; what it is to this caller: a value or NotThere."""
-        value = self.decoded(result)
-        if self.near.fits(size):
-            entry = NearEntry(full, result, expires, cost_s, size, voucher)
-            if shareable(value):
-                entry.value, entry.shared = value, True
-            self.near.put(name, entry)
-        return value
-
     def decoded(self, result: Any) -> Any:
         """A record or a Found as a value of the caller's own; NotThere as itself."""
         if type(result) is bytes:
             tag = record.tag(result)
-            if tag == ABSENT:
-                return found(result, 0.0)
-            return decode(tag, (record.body(result),))
+            return found(result, 0.0) if tag == ABSENT else decode_first(tag, result, record.OVERHEAD_BYTES)
         return decode(result.tag, result.parts) if type(result) is Found else result
 
     def count(self, tier: str, result: Result | None) -> None:
@@ -168,6 +189,10 @@ class _Raise(NamedTuple):
     error: BaseException
 
 
+#: What is no value, and is looked at by `meant`.
+_MEANT = frozenset({NotThere, _Raise})
+
+
 class Lookup:
     """One lookup of some keys. `done` says whether the shards need not be asked, or not any more."""
 
@@ -178,8 +203,7 @@ class Lookup:
         self._reader, self._counted, self._filling = reader, counted, False
         #: Full keys and the keys that the caller gave, in the order asked.
         self._keys: dict[bytes, Key] = {reader.full(key): key for key in keys}
-        here = {full: reader.here(key, counted=counted) for full, key in self._keys.items()} if local else {}
-        self._got: dict[bytes, Any] = {full: got for full, got in here.items() if got is not MISS}
+        self._got = reader.here_many(self._keys, counted=counted) if local else {}
         #: Full keys that the shards must be asked for.
         self.missing = [full for full in self._keys if full not in self._got]
 
@@ -249,9 +273,7 @@ class Lookup:
 
     def _take_here(self, fulls: list[bytes]) -> None:
         """Takes what is near or on this node by now."""
-        for full in fulls:
-            if (got := self._reader.here(self._keys[full], counted=False)) is not MISS:
-                self._got[full] = got
+        self._got |= self._reader.here_many({full: self._keys[full] for full in fulls}, counted=False)
 
     def _vouchers(self) -> dict[bytes, Voucher]:
         """The version slots of the missing keys, read before any value; none without a lease after that."""
@@ -272,8 +294,10 @@ class Lookup:
         size, cost_s = 0, 0.0
         if isinstance(result, Found):
             size, cost_s = size_of(result), result.cost_s
+        value = self._reader.decoded(result)
         name = name_of(self._keys[full], full)
-        return self._reader.keep(name, full, result, result.expires, cost_s, size, voucher)
+        self._reader.near.keep(name, full, value, result, result.expires, cost_s, size, voucher)
+        return value
 
     def take_claimed(self) -> dict[bytes, Claimed]:
         """What the caller is to compute itself. It is told once."""
@@ -309,7 +333,10 @@ class Lookup:
     def values(self, default: Any = RAISE) -> dict[Key, Any]:
         """The values of all keys, in the order asked."""
         meant, got = self._reader.meant, self._got
-        values = {key: meant(key, got[full], default) for full, key in self._keys.items()}
+        if _MEANT.isdisjoint(map(type, got.values())):  # as mostly
+            values = {key: got[full] for full, key in self._keys.items()}
+        else:
+            values = {key: meant(key, got[full], default) for full, key in self._keys.items()}
         if len(values) < len(self._keys):
             raise InvalidKey(
                 "keys that are different here but equal to Python (1, 1.0, True) cannot be told apart in the dict that "

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from raycache.core import record
-from raycache.core.codec import ABSENT
+from raycache.core.codec import ABSENT, shareable
 
 #: What an entry takes beside its value, roughly.
 ENTRY_BYTES = 250
@@ -19,6 +19,9 @@ ENTRY_BYTES = 250
 LARGEST_SHARE = 1 / 8
 
 _OTHER = object()  # no user's key has it in it
+
+#: In the place of a value of which every caller gets a copy of its own.
+UNSHARED: Any = type("_Unshared", (), {"__repr__": lambda self: "UNSHARED"})()
 
 
 def name_of(key: Any, full: bytes) -> Any:
@@ -44,28 +47,26 @@ class NearEntry:
         "lease",
         "result",
         "seen",
-        "shared",
         "size",
         "slot",
         "slots",
-        "used",
         "value",
         "version",
     )
 
-    def __init__(self, key: bytes, result: Any, expires: float, cost_s: float, size: int, voucher: Voucher) -> None:
+    def __init__(
+        self, key: bytes, value: Any, result: Any, expires: float, cost_s: float, size: int, voucher: Voucher
+    ) -> None:
         self.key = key  # the full key
+        self.value = value  # decoded, or UNSHARED
         self.result = result  # encoded: a record, a blob, or that there is nothing
         self.expires, self.cost_s = expires, cost_s
-        self.size = size + ENTRY_BYTES
-        self.value: Any = None  # decoded, where it may be handed to several callers
-        self.shared = False
+        self.size = size  # that it takes here
         self.lease, self.slots, self.slot, self.version = voucher
         self.hits = 0  # since they were last taken
-        self.used = False  # hit before that, and not yet passed over
-        self.seen = 0  # hits when it was last passed over
+        self.seen = 0  # of these, when it was last passed over; -1: hits were taken after that
         #: Where else it can be found: it is taken out of these when it goes.
-        self.aliases: list[tuple[dict[Any, Any], Any]] = []
+        self.aliases: tuple[tuple[dict[Any, Any], Any], ...] = ()
 
     @property
     def has_value(self) -> bool:
@@ -82,32 +83,48 @@ class NearEntry:
 class Near:
     """Entries by name."""
 
-    __slots__ = ("_bytes", "_capacity_bytes", "_gone", "_lock", "entries")
+    __slots__ = ("_bytes", "_capacity_bytes", "_gone", "_largest", "_lock", "entries")
 
     def __init__(self, capacity_bytes: int) -> None:
         self.entries: dict[Any, NearEntry] = {}
         self._gone: list[NearEntry] = []  # with hits that nobody has taken yet
         self._bytes, self._capacity_bytes = 0, capacity_bytes
+        self._largest = capacity_bytes * LARGEST_SHARE - ENTRY_BYTES
         self._lock = threading.Lock()
 
-    def fits(self, size: int) -> bool:
-        """Whether a value of this size may be kept."""
-        return size + ENTRY_BYTES <= self._capacity_bytes * LARGEST_SHARE
-
-    def put(self, name: Any, entry: NearEntry) -> None:
-        """Keeps an entry that fits."""
+    def keep(
+        self,
+        name: Any,
+        key: bytes,
+        value: Any,
+        result: Any,
+        expires: float,
+        cost_s: float,
+        size: int,
+        voucher: Voucher,
+    ) -> None:
+        """Keeps a result that is not too large; what its parts are says `NearEntry`."""
+        if size > self._largest:
+            return
+        shared = value if shareable(value) else UNSHARED
+        entry = NearEntry(key, shared, result, expires, cost_s, size + ENTRY_BYTES, voucher)
+        entries = self.entries
         with self._lock:
-            if name in self.entries:
+            if name in entries:
                 self._drop(name)
-            self.entries[name] = entry
+            entries[name] = entry
             self._bytes += entry.size
             while self._bytes > self._capacity_bytes:
-                oldest, passed = next(iter(self.entries.items()))
-                if passed is entry or not (passed.used or passed.hits > passed.seen):
-                    self._drop(oldest)
-                else:  # it was hit since it was last passed over: it gets another round
-                    passed.used, passed.seen = False, passed.hits
-                    self.entries[oldest] = self.entries.pop(oldest)
+                self._pass_over(entry)
+
+    def _pass_over(self, newest: NearEntry) -> None:
+        """Drops the oldest entry, or gives it another round if it was hit since it was last passed over."""
+        oldest, passed = next(iter(self.entries.items()))
+        if passed is newest or passed.hits <= passed.seen:
+            self._drop(oldest)
+        else:
+            passed.seen = passed.hits
+            self.entries[oldest] = self.entries.pop(oldest)
 
     def _drop(self, name: Any) -> None:
         entry = self.entries.pop(name, None)
@@ -131,7 +148,6 @@ class Near:
         taken = []
         for entry in gone + entries:
             if entry.hits:
-                hits, entry.hits = entry.hits, 0
-                entry.used, entry.seen = True, 0
+                hits, entry.hits, entry.seen = entry.hits, 0, -1
                 taken.append((entry, hits))
         return taken

@@ -1,4 +1,6 @@
-"""A record: what lies under a key in the pages. A fixed header, the value's bytes, and a checksum.
+"""A record: what lies under a key in the pages. The value's bytes, a fixed header behind them, and a checksum.
+
+The value stands first, since a pickle ends where it says so: it is read from the record as it is, without a slice.
 
 Times are seconds of the node's monotonic clock, which all its processes share and no setting of the wall clock moves.
 What leaves the node carries the clock's reading of the moment, so that the other side can count what remains.
@@ -16,18 +18,18 @@ from raycache.core.codec import STUB
 
 NEVER = math.inf
 
-#: expires, stored, cost, tag: 16 bytes, so that the arrays of a value, which lie aligned in it, stay so in its record.
-#: A cost has three digits, which is enough to tell what is worth keeping.
+#: expires, stored, cost, tag. A cost has three digits, which is enough to tell what is worth keeping.
 _HEADER = struct.Struct("<dfexB")
 #: The largest cost that fits; more is counted as this.
 _MOST_COST_S = 65_504.0
-_UNPACK = _HEADER.unpack_from
+_UNPACK = struct.Struct("<d4xexB").unpack_from
 _SIZE = struct.Struct("<Q")
 _CHECKSUM = struct.Struct("<I")
 _UNSEALED = bytes(_CHECKSUM.size)
 HEADER_BYTES = _HEADER.size
 CHECKSUM_BYTES = _CHECKSUM.size
 OVERHEAD_BYTES = HEADER_BYTES + CHECKSUM_BYTES
+_TAG_AT = -CHECKSUM_BYTES - 1
 
 
 class Header(NamedTuple):
@@ -39,7 +41,7 @@ class Header(NamedTuple):
 
 def pack(header: Header, data: bytes) -> bytes:
     """A record that is yet to be sealed."""
-    return b"".join((_packed(header, header.tag), data, _UNSEALED))
+    return b"".join((data, _packed(header, header.tag), _UNSEALED))
 
 
 def _packed(header: Header, tag: int) -> bytes:
@@ -67,39 +69,39 @@ def shifted(stored: bytes, seconds: float) -> bytes:
     """The record by a clock that is so much ahead: that of another node. It is yet to be sealed again."""
     head = header(stored)
     moved = head._replace(expires=head.expires + seconds, stored=head.stored + seconds)
-    return _packed(moved, head.tag) + stored[HEADER_BYTES:]
+    return stored[:-OVERHEAD_BYTES] + _packed(moved, head.tag) + stored[-CHECKSUM_BYTES:]
 
 
 def header(stored: bytes | memoryview) -> Header:
-    return Header._make(_HEADER.unpack_from(stored))
+    return Header._make(_HEADER.unpack_from(stored, -OVERHEAD_BYTES))
 
 
-def fields(stored: bytes) -> tuple[float, float, float, int]:
-    """The header as a bare tuple, where every tenth of a microsecond counts."""
-    return _UNPACK(stored)
+def fields(stored: bytes) -> tuple[float, float, int]:
+    """When it expires, its cost and its tag, where every tenth of a microsecond counts."""
+    return _UNPACK(stored, -OVERHEAD_BYTES)
 
 
 def tag(stored: bytes) -> int:
     """Of the codec, or ABSENT or STUB."""
-    return stored[HEADER_BYTES - 1]
+    return stored[_TAG_AT]
 
 
 def body(stored: bytes) -> memoryview:
     """The value's bytes, not copied."""
-    return memoryview(stored)[HEADER_BYTES:-CHECKSUM_BYTES]
+    return memoryview(stored)[:-OVERHEAD_BYTES]
 
 
 def stub(head: Header, size: int) -> bytes:
     """The record of a value that lies in the object store: its header and its size."""
-    return _packed(head, STUB) + _SIZE.pack(size) + _UNSEALED
+    return _SIZE.pack(size) + _packed(head, STUB) + _UNSEALED
 
 
 def is_stub(stored: bytes | memoryview) -> bool:
-    return stored[HEADER_BYTES - 1] == STUB
+    return stored[_TAG_AT] == STUB
 
 
 def value_bytes(stored: bytes | memoryview) -> int:
     """Bytes that the entry takes: the record itself, and what a stub stands for."""
     if is_stub(stored):
-        return len(stored) + int(_SIZE.unpack_from(stored, HEADER_BYTES)[0])
+        return len(stored) + int(_SIZE.unpack_from(stored)[0])
     return len(stored)

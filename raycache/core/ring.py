@@ -81,7 +81,10 @@ class Ring:
 
 @lru_cache(_PLACEMENTS)
 def _placed(members: tuple[tuple[str, float], ...]) -> tuple[list[int], list[str]]:
-    """The points of all members in order, and whose each is."""
+    """The points of all members in order, and whose each is. Of a member alone one point is enough."""
+    alone = [id for id, weight in members if weight]
+    if len(alone) == 1:
+        return [0], alone
     placed = sorted((point, id) for id, weight in members for point in _points(id, weight))
     return [point for point, _ in placed], [id for _, id in placed]
 

@@ -23,6 +23,7 @@ from raycache.core.fingerprint.values import describe
 from raycache.core.futures import pending
 from raycache.core.lookup import MISS
 from raycache.core.messages import Call
+from raycache.core.near import UNSHARED
 from raycache.errors import InvalidOption
 from raycache.memo.binding import Binding, Changed, Changes
 from raycache.memo.identity import Code, Work
@@ -216,7 +217,7 @@ class _Blocks:
             block.items.append(item)
             if entry is not None:
                 entry.hits += 1
-                block.outcomes.append(entry.value if entry.shared else decoded(entry.result))
+                block.outcomes.append(decoded(entry.result) if entry.value is UNSHARED else entry.value)
             else:
                 slow(item)
                 if alone and block.missing and not is_immutable(item):

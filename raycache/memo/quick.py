@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from raycache.core.fingerprint.watch import PREFIX
-from raycache.core.near import NearEntry
+from raycache.core.near import UNSHARED, NearEntry
 from raycache.core.record import NEVER
 from raycache.memo.identity import Code
 
@@ -48,7 +48,8 @@ _HIT = """\
                 _rc_entry, _rc_kind = _rc_found
                 if {live} and {kinds} {unchanged}:
                     _rc_entry.hits += 1
-                    return _rc_entry.value if _rc_entry.shared else _rc_decoded(_rc_entry.result)
+                    _rc_value = _rc_entry.value
+                    return _rc_value if _rc_value is not _rc_unshared else _rc_decoded(_rc_entry.result)
 """
 
 
@@ -84,7 +85,7 @@ class Quick:
         known = table.get(name)
         if known is None or not known[0].live(now):  # of 1 and True, which are one name, the first has the place
             table[name] = entry, kind
-            entry.aliases.append((table, name))
+            entry.aliases += ((table, name),)
         return True
 
     def find(self, argument: Any, now: float) -> NearEntry | None:
@@ -134,6 +135,7 @@ class Quick:
             return None
         conditions, space = _conditions(code)
         space |= {"_rc_clock": clock, "_rc_decoded": decoded, "_rc_slow": slow, "_rc_absent": ABSENT}
+        space |= {"_rc_unshared": UNSHARED}
         space |= {"_rc_type": type, "_rc_one": self.one.get, "_rc_many": self._many.get}
         if not (name.isidentifier() and not keyword.iskeyword(name)):
             name = "call"

@@ -254,13 +254,16 @@ RULES: dict[str, Rule] = {
     "lease_pages": Rule(
         "clients look at the lease before they use pages",
         (
-            Change(
-                Reader,
-                "here",
-                {
-                    "if not (now := self.clock()) < lease[0]": "if not (now := self.clock())",
-                    " and now < shard.lease[0]": "",
-                },
+            *(
+                Change(
+                    Reader,
+                    method,
+                    {
+                        "if not (now := self.clock()) < lease[0]": "if not (now := self.clock())",
+                        " and now < shard.lease[0]": "",
+                    },
+                )
+                for method in ("here", "here_many")
             ),
         ),
         "cut_off",
