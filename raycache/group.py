@@ -99,10 +99,10 @@ class Group:
         # The fast path of the whole cache, written out: a hit of a str key makes no call but the clock's. The order of
         # the looks is NearEntry.live's. Measured against functools.lru_cache by benchmarks/near.py.
         try:
-            entry = self._near.get(key)
-        except TypeError:  # unhashable, and refused below
-            entry = None
-        if entry is not None:
+            entry = self._near[key]
+        except (KeyError, TypeError):  # TypeError: unhashable, and refused below
+            pass
+        else:
             clock = self._clock
             if (now := clock()) < entry.lease[0] and entry.slots[entry.slot] == entry.version and now < entry.expires:
                 entry.hits += 1
