@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raycache import UncacheableValue
-from raycache.core.codec import ABSENT, Blob, Codec, decode, shareable
+from raycache.core.codec import ABSENT, Blob, Codec, decode, decode_first, shareable
 
 ATOMS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(st.characters()), st.binary())
 FROZEN = ATOMS | st.lists(ATOMS, max_size=3).map(tuple) | st.frozensets(ATOMS, max_size=3)
@@ -187,3 +187,22 @@ def test_what_can_be_changed_is_never_shared(value):
 
 def test_a_blob_is_its_tag_and_parts():
     assert Codec().encode(b"abc") == Blob(0, (b"abc",))
+
+
+@given(value=NESTED, behind=st.binary(min_size=1, max_size=30))
+def test_a_value_is_read_from_bytes_that_have_others_behind_them(value, behind):
+    tag, data = Codec().encode(value).packed()
+
+    assert exactly(decode_first(tag, data + behind, len(behind))) == exactly(value)
+
+
+def test_an_array_that_is_read_from_bytes_with_others_behind_them_uses_their_memory():
+    numpy = pytest.importorskip("numpy")
+    tag, data = Codec().encode(numpy.arange(1000.0)).packed()
+    stored = data + bytes(20)
+    array = decode_first(tag, stored, 20)
+
+    assert array.tolist() == list(range(1000))
+    assert shareable(array)
+    assert array.flags.aligned
+    assert numpy.shares_memory(array, numpy.frombuffer(stored, numpy.uint8))

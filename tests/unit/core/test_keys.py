@@ -45,6 +45,28 @@ def test_a_key_comes_back_from_its_bytes(key):
     assert same(keys.decode(keys.encode(key)), key)
 
 
+@given(key=KEYS, prefix=st.binary(max_size=5))
+def test_an_encoder_puts_a_prefix_before_the_bytes_of_every_key(key, prefix):
+    assert keys.encoder(prefix)(key) == prefix + keys.encode(key)
+
+
+@pytest.mark.parametrize("char", ["a", "é", "€", "\U0001f600", "\ud800"])
+@pytest.mark.parametrize("more", [0, 1])
+def test_an_encoder_takes_strs_up_to_the_same_length(char, more):
+    """Many short keys are not measured in bytes; the longest ones are."""
+    size = len(char.encode("utf-8", "surrogatepass"))
+    key = char * ((keys.MAX_KEY_BYTES - 1) // size + more)
+
+    def encoded():
+        return keys.encoder(b"group")(key)
+
+    if more:
+        with pytest.raises(InvalidKey):
+            encoded()
+    else:
+        assert encoded() == b"group" + keys.encode(key)
+
+
 @given(one=KEYS, other=KEYS)
 def test_two_keys_have_the_same_bytes_only_if_they_are_one(one, other):
     assert (keys.encode(one) == keys.encode(other)) == same(one, other)

@@ -148,3 +148,12 @@ def test_rings_of_other_epochs_or_members_differ():
     here = Ring(1, {"a": 1.0})
 
     assert here not in (Ring(2, {"a": 1.0}), Ring(1, {"b": 1.0}), Ring(1, {"a": 2.0}), "ring")
+
+
+@pytest.mark.parametrize("others", [{}, {"b": 0.0}, {"0": 0.0, "b": 0.0}])
+def test_a_member_that_is_alone_owns_every_key_without_a_search(others):
+    alone = Ring(1, {"a": 1.0, **others})
+
+    assert set(map(alone.owner, KEYS)) == {"a"}
+    assert alone.owners(KEYS[0]) == ["a"]
+    assert alone._points == [0]

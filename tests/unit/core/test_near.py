@@ -1,0 +1,84 @@
+"""The near cache: bounded in bytes, and what was hit stays longer."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from raycache.core.near import ENTRY_BYTES, LARGEST_SHARE, UNSHARED, Near
+
+SIZE = 1000
+VOUCHER = ((math.inf,), (0,), 0, 0)
+
+
+def keep(near, name, value="value", size=SIZE):
+    near.keep(name, name.encode(), value, None, math.inf, 0.0, size, VOUCHER)
+
+
+@pytest.fixture
+def near():
+    """Room for ten entries, of which four are there."""
+    near = Near(10 * (SIZE + ENTRY_BYTES))
+    for name in "abcd":
+        keep(near, name)
+    return near
+
+
+def fill(near):
+    """Takes all places but two, which are for entries that were hit."""
+    for number in range(8):
+        keep(near, f"new {number}")
+
+
+def hit(near, name):
+    near.entries[name].hits += 1
+
+
+def test_the_oldest_entries_go_but_for_those_that_were_hit(near):
+    hit(near, "a")
+    hit(near, "c")
+    fill(near)
+
+    assert near.entries.keys() & set("abcd") == set("ac")
+    assert len(near.entries) == 10
+
+
+def test_hits_that_were_taken_count_until_the_entry_is_passed_over(near):
+    """Hits are told to the shards every second; that must not make an entry look unused."""
+    hit(near, "a")
+    taken = [(entry.key, hits) for entry, hits in near.take_hits()]
+    fill(near)
+
+    assert taken == [(b"a", 1)]
+    assert "a" in near.entries
+    assert "b" not in near.entries
+
+
+def test_an_entry_that_was_passed_over_goes_unless_it_is_hit_again(near):
+    hit(near, "a")
+    hit(near, "b")
+    fill(near)
+    hit(near, "b")
+    for number in range(10):
+        keep(near, f"newer {number}")
+
+    assert "a" not in near.entries
+    assert "b" in near.entries
+
+
+def test_what_is_larger_than_its_share_is_not_kept():
+    capacity = 100 * SIZE
+    near = Near(capacity)
+    largest = int(capacity * LARGEST_SHARE) - ENTRY_BYTES
+    keep(near, "fits", size=largest)
+    keep(near, "does not", size=largest + 1)
+
+    assert [*near.entries] == ["fits"]
+
+
+@pytest.mark.parametrize(("value", "shared"), [("text", True), ((1, b"2"), True), ({}, False), (([],), False)])
+def test_only_what_nobody_can_change_is_shared_between_callers(near, value, shared):
+    keep(near, "a", value)
+
+    assert (near.entries["a"].value is not UNSHARED) == shared
