@@ -121,6 +121,7 @@ def connect(
     max_loads: int | None = None,
     lease: Duration | None = None,
     placement: Placement | None = None,
+    page_server: bool | None = None,
     clock: Callable[[], float] | None = None,
 ) -> Cache:
     """Joins the cache of this name in the Ray cluster, or makes it.
@@ -138,9 +139,12 @@ def connect(
         placement: the nodes whose shards keep entries: "all", "workers" (all but the head), or labels of nodes, like
             {"cache": "yes"}. The head always has a shard, one that keeps nothing if need be, so that processes there
             have near caches; on other nodes that are not among them processes ask the shards for everything.
+        page_server: whether shards listen on a port of their node for gets from other nodes (True by default); who
+            connects there must have a secret that shards give by actor call alone. Without it such gets are actor
+            calls, which take ten times as long.
         clock: of an inline cache alone: what tells it the seconds, for tests of expiry.
 
-    The last six count for whoever makes the cache; who joins it later takes it as it is.
+    All but the first two and the last count for whoever makes the cache; who joins it later takes it as it is.
 
     Raises:
         CacheUnavailable: no Ray at the address, or the cache does not come up.
@@ -157,6 +161,7 @@ def connect(
             max_loads=max_loads,
             lease_s=LEASE_S if lease is None else parse_seconds(lease, "lease"),
             placement="all" if placement is None else placement,
+            page_server=True if page_server is None else page_server,
         )
 
     if address == "inline":

@@ -10,7 +10,7 @@ import math
 import os
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -215,6 +215,9 @@ class InlineNetwork:
     def ask_directory(self, message: Any) -> Done:
         with self._lock:
             return Done(self._directory.handle(message))
+
+    def read(self, shard: str, keys: Sequence[bytes]) -> None:
+        """No shard is elsewhere."""
 
     def run(self, spec: GroupSpec, keys: list[bytes], calls: list[Call]) -> Pending[Any]:
         return futures.in_thread(lambda: self.load(spec, keys, calls))

@@ -112,6 +112,7 @@ class CacheOptions:
     max_loads: int | None = None  # loader tasks at once per shard; None: see default_loads()
     lease_s: float = LEASE_S  # inf: of an inline cache, whose directory and shards cannot lose each other
     placement: Placement = "all"  # which nodes keep entries: "all", "workers", or the labels that they have
+    page_server: bool = True  # whether shards listen on a port for gets from other nodes
 
     def __post_init__(self) -> None:
         if not (LEAST_LEASE_S <= self.lease_s <= MOST_LEASE_S or self.lease_s == math.inf):
@@ -125,6 +126,8 @@ class CacheOptions:
                 f"nodes with some labels, like {{'cache': 'yes'}}"
             )
         _checked(self.shards_per_node, int, "shards_per_node", "how many shards a node has is a whole number")
+        if not isinstance(self.page_server, bool):
+            raise InvalidOption(f"page_server={self.page_server!r:.100}: give True or False")
         if self.max_loads is not None:
             _checked(self.max_loads, int, "max_loads", "how many loads run at once is a whole number")
         if self.shards_per_node < 1:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import ray
@@ -10,6 +12,7 @@ import ray.exceptions
 
 from raycache._version import __version__
 from raycache.cluster.loader import failed
+from raycache.cluster.page_client import Reading
 from raycache.core import futures
 from raycache.core.futures import Done, Pending
 from raycache.core.messages import Call, Failed, GroupSpec, View
@@ -57,6 +60,8 @@ class Peers:
 
     def wait(self, want: Wait) -> list[Any]:
         refs = want.futures
+        if refs and all(type(future) is Reading for future in refs):
+            return self._read(want)
         if not refs or not all(isinstance(future, ray.ObjectRef) for future in refs):
             return [_plain(came) for came in futures.wait(self._as_futures(want), self._failed)]
         if len(refs) == 1:
@@ -67,11 +72,16 @@ class Peers:
         came = {ref: self._get(ref) for ref in ready}
         return [came.get(ref) for ref in refs]
 
+    def _read(self, want: Wait) -> list[Any]:
+        """What page servers answer: they work on it at the same time, whichever is waited for first."""
+        until = time.monotonic() + want.timeout_s if want.timeout_s is not None else None
+        return [future.result(until and max(until - time.monotonic(), 0.0)) for future in want.futures]
+
     async def await_(self, want: Wait) -> list[Any]:
         return [_plain(came) for came in await futures.await_(self._as_futures(want), self._failed)]
 
     def _as_futures(self, want: Wait) -> Wait:
-        made = {future: future.future() for future in want.futures if isinstance(future, ray.ObjectRef)}
+        made = {future: future.future() for future in want.futures if isinstance(future, (ray.ObjectRef, Reading))}
         return want._replace(
             futures=[future if isinstance(future, Done) else made.get(future, future) for future in want.futures]
         )
@@ -99,6 +109,9 @@ class Peers:
 
 class ShardNetwork(Peers):
     """What a shard has of the network: it asks others, and has neither loads nor shared memory beside its own."""
+
+    def read(self, shard: str, keys: Sequence[bytes]) -> None:
+        """It gets nothing."""
 
     def run(self, spec: GroupSpec, keys: list[bytes], calls: list[Call]) -> Pending[Any]:
         raise AssertionError("a shard runs no getter in its own process")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,17 @@ import ray.exceptions
 
 from raycache.cluster import deploy
 from raycache.cluster.loader import environment, load, packed_arguments
+from raycache.cluster.page_client import CONNECT_S, PageClient, Reading
 from raycache.cluster.peers import Peers
 from raycache.core import futures
 from raycache.core.calls import Packed
 from raycache.core.futures import Pending
 from raycache.core.getters import dump
 from raycache.core.memory import warn_if_slow
-from raycache.core.messages import Call, GroupSpec, View
+from raycache.core.messages import Call, Endpoint, GetEndpoint, GroupSpec, View
 from raycache.core.pages import Pages
 from raycache.core.shipping import LookedUp, dump_function
-from raycache.core.steps import Local, LocalPages
+from raycache.core.steps import Local, LocalPages, Wait
 from raycache.core.versions import Versions
 from raycache.errors import CacheUnavailable
 
@@ -40,6 +41,7 @@ class RayNetwork(Peers):
         self._node = ray.get_runtime_context().get_node_id()
         self._opened: dict[str, tuple[Pages, Versions]] = {}  # by folder
         self._opening = threading.Lock()
+        self._page_client = PageClient(self._endpoint)
 
     # ------------------------------------------------------------------------------------------- network
 
@@ -78,7 +80,15 @@ class RayNetwork(Peers):
     def run(self, spec: GroupSpec, keys: list[bytes], calls: list[Call]) -> Pending[Any]:
         return futures.in_thread(lambda: load(spec, keys, calls))
 
+    def read(self, shard: str, keys: Sequence[bytes]) -> Reading | None:
+        return self._page_client.read(shard, keys)
+
+    def _endpoint(self, shard: str) -> Endpoint | None:
+        (answer,) = self.wait(Wait([self.ask(shard, GetEndpoint())], CONNECT_S))
+        return answer if isinstance(answer, Endpoint) else None
+
     def attach(self, view: View) -> Local:
+        self._page_client.keep(view.places)
         here = {id: place.folder for id, place in view.places.items() if place.node == self._node}
         with self._opening:
             known = self._opened
@@ -95,6 +105,7 @@ class RayNetwork(Peers):
         return Local(versions.lease, versions.slots, pages)
 
     def close(self) -> None:
+        self._page_client.close()
         # The slots go with the last near entry that looks at them.
         with self._opening:
             for pages, _ in self._opened.values():

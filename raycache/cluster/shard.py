@@ -1,7 +1,7 @@
 """The shard as a Ray actor: gives `core.shard.Shard` memory, a loader, a lock, and threads for what it has to say.
 
 One thread keeps the lease, one sees to it that the shard stays known while that one is busy, one settles loads and
-looks after the entries, one hands entries over to other shards.
+looks after the entries, one hands entries over to other shards, one serves pages to other nodes.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import ray
 import ray.exceptions
 
 from raycache.cluster.loader import TaskLoader
+from raycache.cluster.page_server import serve
 from raycache.cluster.peers import ShardNetwork
 from raycache.cluster.threads import again_and_again
 from raycache.core.client import Client
@@ -80,6 +81,9 @@ class ShardActor:
             max_loads=options.max_loads or default_loads(),
             lease_s=options.lease_s,
         )
+        self._page_server = None
+        if options.page_server and (server := serve(info.address, id, self._shard.page_reads.read)) is not None:
+            self._page_server, self._shard.endpoint = server, server.endpoint
         self._network = ShardNetwork(cache, directory)
         self._said = self._shard.hello()
         for work in (self._keep_lease, self._house, self._hand_over):
@@ -258,6 +262,8 @@ class ShardActor:
             leave = self._shard.leave()
             for event in (self._landed, self._changed, self._moved, self._ended):
                 event.set()
+            if self._page_server is not None:
+                self._page_server.stop()  # it reads the pages
             with contextlib.suppress(OSError):
                 self._pages.close()
             self._folder.remove()

@@ -33,6 +33,7 @@ from raycache.core.messages import (
     Orphaned,
     Outcome,
     Raised,
+    Served,
     ShardInfo,
     Suspect,
     Token,
@@ -44,6 +45,8 @@ from raycache.errors import LoaderDied, LoadTimeout
 MOST_MOVES = 5
 #: How often it is looked whether the shard whose load is waited for is still there, and how long that may take.
 LOOK_S = 1.5
+#: How long a page server may take. One that takes longer is not read from for a while.
+READ_S = 0.5
 #: How long a shard without a lease is asked again, since it will have one soon; and the pause between.
 NO_LEASE_S, PAUSE_S = 3.0, 0.05
 
@@ -72,6 +75,8 @@ class Claimed(NamedTuple):
 
 
 Result = Found | NotThere | Claimed | Filling | BaseException
+#: Whom to ask for which keys, and whether it is only a stand-in, as of `Members.target`.
+Targets = dict[tuple[str | None, bool], list[bytes]]
 
 
 class Calls(NamedTuple):
@@ -127,7 +132,7 @@ class Fetch:
         self._elsewhere: dict[bytes, tuple[str, ...]] = {}  # who may still have what the owner has not got yet
         self._asked: dict[bytes, set[str]] = {}  # who of them has said that it has not
         self._asking = self._began  # when it began to ask what it asks now
-        self._waited = self._filling = False
+        self._reads = self._waited = self._filling = False
 
     def run(self, keys: list[bytes], fresh: bool, *, filling: bool = False) -> Steps[dict[bytes, Result]]:
         """`filling`: an earlier fetch was told that somebody else computes them.
@@ -135,6 +140,7 @@ class Fetch:
         What the caller is to compute itself does not wait for what others load: that is `Filling` then.
         """
         self._filling = filling
+        self._reads = not (fresh or filling)  # page servers are asked once, before anybody else
         self._keys = keys
         if fresh:
             self._afresh = keys
@@ -175,9 +181,12 @@ class Fetch:
         """Asks the shards until each key has an answer; what they have becomes results, what they load flights."""
         moves, again, self._asking = 0, self._waited, self._clock()
         while keys:
-            targets: dict[tuple[str | None, bool], list[bytes]] = {}
+            targets: Targets = {}
             for key in keys:
                 targets.setdefault(self._members.target(key), []).append(key)
+            if self._reads:
+                self._reads = False
+                targets = yield from self._read(targets)
             keys = []
             unreachable = [key for (shard, _), some in targets.items() if shard is None for key in some]
             if unreachable:
@@ -212,6 +221,46 @@ class Fetch:
                         yield from self._unanswered(shard, told)
                 else:
                     yield from self._unanswered(shard, answer)
+
+    def _read(self, targets: Mapping[tuple[str | None, bool], list[bytes]]) -> Steps[Targets]:
+        """What owners on other nodes have in their pages becomes results, without a call; what the shards are to be
+        asked for after that."""
+        left: Targets = {}
+        here, todo = self._members.local.pages, dict[str, list[bytes]]()
+        for (shard, standin), some in targets.items():
+            if shard is None or standin or shard in here:
+                left[shard, standin] = some
+            else:
+                todo[shard] = some
+        while todo:
+            futures = {shard: self._network.read(shard, some) for shard, some in todo.items()}
+            reads = {shard: future for shard, future in futures.items() if future is not None}
+            came = dict(zip(reads, (yield Wait([*reads.values()], self._read_s())), strict=True)) if reads else {}
+            unread = dict[str, list[bytes]]()
+            for shard, some in todo.items():
+                missing = some
+                if isinstance(served := came.get(shard), Served):
+                    missing = self._take_served(some, served)
+                    unread |= {shard: rest} if (rest := some[len(served.records) :]) else {}
+                if missing:
+                    left.setdefault((shard, False), []).extend(missing)
+            todo = unread
+        return left
+
+    def _read_s(self) -> float:
+        left_s = self._left_s()
+        return READ_S if left_s is None else min(left_s, READ_S)
+
+    def _take_served(self, keys: list[bytes], served: Served) -> list[bytes]:
+        """What came from a page server becomes results; the keys that it has nothing for that can be used."""
+        missing, offset = [], self._began - served.now
+        for key, stored in zip(keys, served.records):  # noqa: B905  # the first of the keys
+            if stored is None or record.is_stub(stored) or not served.now < record.fields(stored)[0]:
+                missing.append(key)
+            else:
+                self._tiers.setdefault(key, "shard_hits")
+                self._results[key] = found(stored, offset)
+        return missing
 
     def _patience_s(self, keys: Iterable[int] = ()) -> float:
         """How long to wait for an answer about so many keys; raises when the caller's time is over."""

@@ -61,6 +61,12 @@ class Groups:
         """Bytes of all entries."""
         return sum(store.bytes for store in self._stores.values())
 
+    def touch(self, keys: Iterable[bytes]) -> None:
+        """These were hit where the shard did not see it."""
+        for key in keys:
+            if (group := self.of(key)) is not None:
+                group.store.touch([key])
+
     def expire(self, now: float) -> None:
         """Removes what is over."""
         for store in self._stores.values():

@@ -257,6 +257,11 @@ class Describe:
     """Asks for the shard's `ShardInfo`."""
 
 
+@dataclass(frozen=True, slots=True)
+class GetEndpoint:
+    """Asks where the shard's page server listens; answered by its `Endpoint`."""
+
+
 # ------------------------------------------------------------------------------------------- from a shard
 
 
@@ -307,6 +312,26 @@ class Answers:
     items: list[bytes | Large | InFlight | Token | Filling | Absent | Raised | Elsewhere | Missing]
     now: float  # the clock by which the records' times are to be read
     epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the page server of a shard's process listens, and the secret that who connects there must have.
+
+    It travels by actor call alone: it is in no folder, log or repr, and no other process ever has the same.
+    """
+
+    address: str = ""
+    port: int = 0  # 0: there is none
+    secret: bytes = field(default=b"", repr=False)
+
+
+class Served(NamedTuple):
+    """What a page server answers: the records of the first of the keys that it was asked for, None for what is not
+    there. Expired ones may be among them, and stubs."""
+
+    records: list[bytes | None]
+    now: float  # the clock by which the records' times are to be read
 
 
 class Known(NamedTuple):
@@ -381,6 +406,7 @@ class ShardInfo:
     handing: bool = False  # hands entries over to others: the ring has changed
     recovered: int = 0  # entries that it found in its pages when it was restarted, and has kept
     dropped: int = 0  # records found there, or handed over, that were torn, or not its own
+    served: int = 0  # records that its page server has given to other nodes
     reachable: bool = True  # False: it did not answer, and only id, node, address and folder are known
 
 

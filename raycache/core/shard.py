@@ -30,12 +30,14 @@ from raycache.core.messages import (
     Delete,
     Describe,
     Elsewhere,
+    Endpoint,
     Explain,
     Explained,
     Failed,
     Filled,
     Future,
     Get,
+    GetEndpoint,
     Grant,
     GroupSpec,
     Hello,
@@ -58,6 +60,7 @@ from raycache.core.messages import (
     group_of,
 )
 from raycache.core.notes import Notes
+from raycache.core.page_reads import PageReads
 from raycache.core.pages import Pages
 from raycache.core.ring import Ring
 from raycache.core.shard_group import ShardGroup, header
@@ -108,6 +111,8 @@ class Shard:
         self.id, self._info = info.id, info
         self._pages, self._versions, self._loader, self._clock = pages, versions, loader, clock
         self.life = Life(info, versions, clock, lease_s)
+        self.page_reads = PageReads(pages, self.life, clock)
+        self.endpoint = Endpoint()  # of who makes these reads for other nodes
         self._ring = _NO_RING
         self._groups = Groups(pages)
         self._flights = Flights(loader.start, clock, max_loads)
@@ -131,6 +136,7 @@ class Shard:
             Adopt: self._adopt,
             Explain: self._explain,
             Describe: self._describe,
+            GetEndpoint: lambda _: self.endpoint,
         }
 
     def handle(self, message: Any) -> Any:
@@ -212,10 +218,12 @@ class Shard:
         return self._flights.waiting
 
     def tick(self) -> None:
-        """Settles loads that have ended, removes what has expired. Called when a load ends and every second."""
+        """Settles loads that have ended, notes what was read, removes what has expired. Called when a load ends and
+        every second."""
         self._settle(list(self._flights.running))
         self._flights.forget_ended()
         self._fills.forget_overdue()
+        self._groups.touch(self.page_reads.take_touched())
         self._groups.expire(self._clock())
 
     # ---------------------------------------------------------------------------------------------- gets
@@ -552,4 +560,5 @@ class Shard:
             handing=self.handing,
             recovered=self._groups.recovered,
             dropped=self._groups.dropped,
+            served=self.page_reads.count,
         )

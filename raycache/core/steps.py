@@ -53,6 +53,13 @@ class Network(Protocol):
 
     def ask_directory(self, message: Any) -> Future: ...
 
+    def read(self, shard: str, keys: Sequence[bytes]) -> Future | None:
+        """Asks the page server of a shard on another node; brings what it has `Served`, or Failed.
+
+        None where there is no connection to it: the next ones may find one.
+        """
+        ...
+
     def run(self, spec: GroupSpec, keys: list[bytes], calls: list[Call]) -> Future:
         """Runs the getter for keys without any shard; brings an outcome and its payload."""
         ...

@@ -28,6 +28,7 @@ from raycache.core.messages import (
     Fence,
     Filled,
     Get,
+    GetEndpoint,
     GetGroups,
     GetOptions,
     GetView,
@@ -254,6 +255,7 @@ _RULES: dict[type, Callable[[Any], str]] = {
         _names((ask.key,)), _is(ask.about, bytes, "what tells of it"), _is(ask.note, bytes, "the note")
     ),
     Describe: _nothing,
+    GetEndpoint: _nothing,
     GetView: _nothing,
     GetOptions: _nothing,
     GetGroups: _nothing,

@@ -60,6 +60,9 @@ def _timeout(default: str, what: str) -> Callable[[_Command], _Command]:
 @click.option("--shards-per-node", type=click.IntRange(1), help="How many shards a node has; 1 by default.")
 @click.option("--lease", "lease_s", callback=_seconds, help="How long a shard may go unheard before others go on.")
 @click.option("--placement", callback=_placement, help="Nodes with shards: all, workers, or those with KEY=VALUE.")
+@click.option(
+    "--page-server/--no-page-server", default=None, help="Whether shards listen on a port for gets from other nodes."
+)
 @click.option("--nodes", type=click.IntRange(1), help="Wait until Ray has so many nodes.")
 @_timeout("2m", "to wait for nodes and shards")
 def up(name: str, address: str | None, nodes: int | None, timeout_s: float, **options: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fake_clock import FakeClock
@@ -34,6 +34,8 @@ class ScriptedNetwork:
         self.directory: Callable[[Any], Any] = self.known
         self.getter: Callable[[list[bytes]], Any] = lambda _: SILENT
         self.sent: list[tuple[float, str, Any]] = []
+        self.page_servers: dict[str, Callable[[Sequence[bytes]], Any]] = {}
+        self.reads: list[tuple[float, str, tuple[bytes, ...]]] = []
 
     def known(self, message: Any) -> Any:
         """What a directory says that is well and has nothing to do."""
@@ -46,6 +48,11 @@ class ScriptedNetwork:
     def ask_directory(self, message: Any) -> Any:
         self.sent.append((self.elapsed_s, "directory", message))
         return self.directory(message)
+
+    def read(self, shard: str, keys: Sequence[bytes]) -> Any:
+        """What the shard's page server says; by default there is none."""
+        self.reads.append((self.elapsed_s, shard, tuple(keys)))
+        return self.page_servers.get(shard, lambda _: None)(keys)
 
     def run(self, spec: Any, keys: list[bytes], calls: Any) -> Any:
         return self.getter(keys)

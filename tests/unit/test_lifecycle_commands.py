@@ -111,6 +111,7 @@ def test_up_joins_the_ray_that_runs_and_shows_all_shards(cache):
         (["--lease", "1.5s"], {"lease": 1.5}),
         (["--placement", "workers"], {"placement": "workers"}),
         (["--placement", "all"], {"placement": "all"}),
+        (["--no-page-server"], {"page_server": False}),
         (["--placement", "zone=a,disk=fast"], {"placement": {"zone": "a", "disk": "fast"}}),
         (["--address", "10.0.0.1:6379"], {"address": "10.0.0.1:6379"}),
     ],

@@ -168,6 +168,7 @@ BAD_OF_A_CACHE = [
     {"placement": {1: "yes"}},
     {"placement": ["cache"]},
     {"placement": None},
+    {"page_server": 1},
 ]
 
 

@@ -1,0 +1,318 @@
+"""Reading from page servers: one kept-open connection for each shard, for all threads of this process.
+
+A get sends its request in its own thread, and receives the answer there, or in the connection's thread where it waits
+in an event loop. Answers come in the order of the requests: who waits for one receives what comes before it, too.
+
+Invariants: nothing here raises, or waits for longer than the caller does; a connection that fails in whatever way is
+closed, and not tried again until a pause is over, twice as long after every failure in a row; meanwhile, and until a
+thread has made the first connection, `read` gives None and the caller asks by an actor call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import select
+import socket
+import struct
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
+
+from raycache.core import frames, futures
+from raycache.core.fetch import READ_S
+from raycache.core.frames import HEAD, BadFrame
+from raycache.core.handshake import GREETING_BYTES, PROOF_BYTES, Handshake
+from raycache.core.messages import Endpoint, Failed, Served
+
+#: How long it may take to connect, the proofs included.
+CONNECT_S = 3.0
+#: How long a shard is not read from after a failure.
+LEAST_PAUSE_S, MOST_PAUSE_S = 1.0, 15.0
+#: A connection that was not used for so long is made anew: the server may be about to close it.
+IDLE_S = 300.0
+_CHUNK = 1 << 18
+_TIMEVAL = struct.Struct("@ll")
+
+_log = logging.getLogger(__name__)
+
+
+class Reading:
+    """A read that is under way, or its end. Whoever waits for it receives it."""
+
+    __slots__ = ("_connection", "came", "sent")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection, self.sent = connection, time.monotonic()
+        self.came: Served | Failed | None = None
+
+    def result(self, timeout_s: float | None) -> Served | Failed | None:
+        """What has come; None after the time-out."""
+        if self.came is None:
+            self._connection.receive(self, time.monotonic() + (READ_S if timeout_s is None else timeout_s))
+        return self.came
+
+    def future(self) -> Future[Any]:
+        """For an event loop: it is received in the connection's own thread."""
+        return self._connection.in_its_thread(lambda: self.result(READ_S))
+
+
+class Connection:
+    """A connection to a shard's page server that both sides have proved themselves on."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket, self._readable = connected, select.poll()
+        self._readable.register(connected, select.POLLIN)
+        self._sending, self._receiving = threading.Lock(), threading.Lock()
+        self._under_way: deque[Reading] = deque()
+        self._received = b""
+        self._thread: ThreadPoolExecutor | None = None
+        self.used, self.answered = time.monotonic(), False
+        self.failure = ""  # why it is closed
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is open, its server has not hung up for want of requests, and nobody waits for it in vain."""
+        now = time.monotonic()
+        with contextlib.suppress(IndexError):
+            if now - self._under_way[0].sent >= READ_S:
+                self.close(f"no answer within {READ_S:g} s")
+        return not self.failure and now - self.used < IDLE_S
+
+    def send(self, keys: Sequence[bytes]) -> Reading | None:
+        """Asks for as many of the keys as go into one request; None where that fails."""
+        request, _ = frames.request(keys)
+        try:
+            with self._sending:
+                reading = Reading(self)
+                self.used = reading.sent
+                self._under_way.append(reading)  # before the answer can come
+                self._socket.sendall(request)
+        except OSError as error:
+            self.close(f"sending failed: {error}")
+            return None
+        return reading
+
+    def receive(self, wanted: Reading, until: float) -> None:
+        """Receives until this has come, or the time is over. One that takes too long ends the connection."""
+        try:
+            while wanted.came is None and (left_s := until - time.monotonic()) > 0:
+                if self._receiving.acquire(timeout=left_s):
+                    try:
+                        if wanted.came is None:
+                            self._receive_one(until)
+                    finally:
+                        self._receiving.release()
+        except TimeoutError:
+            pass
+        except (OSError, BadFrame, IndexError) as error:  # the last: nobody has asked for what came
+            self.close(f"receiving failed: {error}")
+        if wanted.came is None and time.monotonic() - wanted.sent >= READ_S:
+            self.close(f"no answer within {READ_S:g} s")
+
+    def _receive_one(self, until: float) -> None:
+        """Receives the answer to the first request that has none."""
+        while (body := self._frame()) is None:
+            if not self._readable.poll(max(math.ceil(1000 * (until - time.monotonic())), 0)):
+                raise TimeoutError
+            data = self._socket.recv(_CHUNK)
+            if not data:
+                raise OSError("it was closed at the other end")
+            self._received += data
+        self._under_way[0].came = frames.served(*body)
+        self._under_way.popleft()
+        self.answered = True
+
+    def _frame(self) -> tuple[int, bytes] | None:
+        """The count and the body of the next frame, if it is here."""
+        received = self._received
+        if len(received) < HEAD.size:
+            return None
+        size, count = HEAD.unpack_from(received)
+        if size > frames.MOST_REPLY_BYTES:
+            raise BadFrame(f"a reply of {size:,} bytes")
+        end = HEAD.size + size
+        if len(received) < end:
+            return None
+        self._received = received[end:]
+        return count, received[HEAD.size : end]
+
+    def in_its_thread(self, work: Callable[[], Any]) -> Future[Any]:
+        with self._sending:
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(1, thread_name_prefix="raycache-page-client")
+            try:
+                return self._thread.submit(work)
+            except RuntimeError as error:  # it is closed by now, or this process ends
+                future = futures.pending()
+                future.set_result(Failed(str(error)))
+                return future
+
+    def close(self, why: str) -> None:
+        """Whoever waits for an answer learns why there is none. May be called again, but under no lock of this."""
+        self.failure = self.failure or why
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # wakes who is in the middle of it, and then lets go of the locks
+        with self._sending, self._receiving:
+            self._socket.close()
+            for reading in self._under_way:
+                reading.came = reading.came or Failed(why)
+            self._under_way.clear()
+            if self._thread is not None:
+                self._thread.shutdown(wait=False)
+
+    def abandon(self) -> None:
+        """After a fork: the connection is the parent's."""
+        self._socket.close()
+
+
+class _Server:
+    """The page server of one shard, as it is known here."""
+
+    __slots__ = ("connecting", "connection", "pause_s", "until")
+
+    def __init__(self) -> None:
+        self.connection: Connection | None = None
+        self.connecting = False
+        self.until = self.pause_s = 0.0  # until when there is to be none, and for how long the last time
+
+
+class PageClient:
+    """The page servers of one cache's shards."""
+
+    def __init__(self, endpoint: Callable[[str], Endpoint | None]) -> None:
+        """`endpoint` asks a shard where it listens, and waits for the answer; None if there is none."""
+        self._endpoint, self._closed = endpoint, False
+        self.forget()
+        _clients.add(self)
+
+    def forget(self) -> None:
+        """Begins anew, without any connection."""
+        self._servers: dict[str, _Server] = {}
+        self._lock = threading.Lock()
+        self._connecting: set[Future[Any]] = set()
+
+    def read(self, shard: str, keys: Sequence[bytes]) -> Reading | None:
+        """Asks for the first of the keys; None where there is no connection now."""
+        server = self._servers.get(shard)
+        connection = None if server is None else server.connection
+        if server is None or connection is None:
+            self._connect(shard)
+            return None
+        reading = connection.send(keys) if connection.usable else None
+        if reading is None:
+            self._drop(server, connection)
+        return reading
+
+    def _drop(self, server: _Server, connection: Connection) -> None:
+        """One that has failed is not made again before a pause is over; one that was idle is at the next read."""
+        with self._lock:
+            if server.connection is connection:
+                server.connection = None
+                if connection.failure:
+                    self._pause(server, 0.0 if connection.answered else server.pause_s)
+        connection.close("it was not used for long")
+
+    def _pause(self, server: _Server, last_s: float) -> None:
+        server.pause_s = min(max(2 * last_s, LEAST_PAUSE_S), MOST_PAUSE_S)
+        server.until = time.monotonic() + server.pause_s
+
+    def _connect(self, shard: str) -> None:
+        """Has a thread make the connection, if it is time for that."""
+        with self._lock:
+            server = self._servers.setdefault(shard, _Server())
+            if self._closed or server.connecting or server.connection or time.monotonic() < server.until:
+                return
+            server.connecting = True
+            made = futures.in_thread(lambda: self._make(shard, server))
+            self._connecting.add(made)
+        made.add_done_callback(self._connecting.discard)
+
+    def _make(self, shard: str, server: _Server) -> None:
+        connection = None
+        try:
+            endpoint = self._endpoint(shard)
+            if endpoint is not None and endpoint.port:
+                connection = connect(endpoint, shard)
+        except OSError as error:
+            _log.info("raycache: the page server of %s cannot be used, it is asked by actor calls: %s", shard, error)
+        with self._lock:
+            server.connecting = False
+            if connection is None:
+                self._pause(server, server.pause_s)
+            elif self._servers.get(shard) is server:
+                server.connection, connection = connection, None
+        if connection is not None:  # too late
+            connection.close("it is not needed any more")
+
+    def keep(self, shards: Collection[str]) -> None:
+        """Lets go of all others."""
+        with self._lock:
+            gone = [self._servers.pop(shard) for shard in self._servers.keys() - shards]
+        for server in gone:
+            if server.connection is not None:
+                server.connection.close("the shard is no member any more")
+
+    def close(self) -> None:
+        """Ends all connections; `read` gives None from now on."""
+        self._closed = True
+        self.keep(())
+        wait(list(self._connecting), CONNECT_S)
+
+    def abandon(self) -> None:
+        """After a fork: the connections are the parent's."""
+        for server in self._servers.values():
+            if server.connection is not None:
+                server.connection.abandon()
+        self.forget()
+
+
+def connect(endpoint: Endpoint, shard: str) -> Connection:
+    """Raises OSError where nobody listens who has the secret."""
+    until = time.monotonic() + CONNECT_S
+    connected = socket.create_connection((endpoint.address, endpoint.port), CONNECT_S)
+    try:
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        handshake = Handshake(endpoint.secret, shard)
+        answer = handshake.answer(_exactly(connected, GREETING_BYTES, until))
+        if answer is None:
+            raise OSError("who listens there is no page server")
+        connected.sendall(answer)
+        if not handshake.confirmed(_exactly(connected, PROOF_BYTES, until)):
+            raise OSError("who listens there does not have the secret")
+        connected.settimeout(None)
+        whole, part = divmod(READ_S, 1)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(int(whole), int(part * 1e6)))
+    except BaseException:
+        connected.close()
+        raise
+    return Connection(connected)
+
+
+def _exactly(connected: socket.socket, size: int, until: float) -> bytes:
+    """So many bytes, in time."""
+    received = b""
+    while len(received) < size:
+        connected.settimeout(max(until - time.monotonic(), 1e-3))
+        data = connected.recv(size - len(received))
+        if not data:
+            raise OSError("it was closed at the other end")
+        received += data
+    return received
+
+
+_clients: weakref.WeakSet[PageClient] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for client in list(_clients):
+        client.abandon()
+
+
+os.register_at_fork(after_in_child=_after_fork)
