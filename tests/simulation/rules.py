@@ -23,6 +23,7 @@ from raycache.core.life import Life
 from raycache.core.lookup import Lookup, Reader
 from raycache.core.membership import Membership
 from raycache.core.near import NearEntry
+from raycache.core.page_reads import PageReads
 from raycache.core.shard import Shard
 from raycache.group import Group
 
@@ -132,6 +133,25 @@ RULES: dict[str, Rule] = {
         "a shard looks at its lease before it serves a get",
         (Change(Shard, "handle", {"isinstance(message, _UNDER_LEASE)": "isinstance(message, (Set, Delete))"}),),
         "serves_without_a_lease",
+    ),
+    "lease_served": Rule(
+        "a page server looks at the shard's lease",
+        (Change(PageReads, "read", {"if not self._life.leased:": "if False:"}),),
+        "serves_pages_without_a_lease",
+    ),
+    "lease_read": Rule(
+        "a page server looks at the lease before it reads",
+        (
+            Change(
+                PageReads,
+                "read",
+                {
+                    "if not self._life.leased:": "if False:",
+                    "return Served(records, now)": "return Served(records, now) if self._life.leased else None",
+                },
+            ),
+        ),
+        "has_another_lease_when_it_has_read",
     ),
     "adopt_epoch": Rule(
         "entries are taken only from a shard whose epoch is not older",

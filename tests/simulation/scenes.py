@@ -250,6 +250,41 @@ def serves_without_a_lease(stage: Stage) -> None:
 
 
 @scene
+def serves_pages_without_a_lease(stage: Stage) -> None:
+    """A shard that was given up is still connected to a client on another node."""
+    stage.start("n0", "n1")
+    key = _given_up(stage)
+    stage.get("n2", key)
+
+
+@scene
+def has_another_lease_when_it_has_read(stage: Stage) -> None:
+    """A shard that was given up reads its pages, and becomes a member anew before the answer goes out."""
+    stage.start("n0", "n1")
+    key = _given_up(stage)
+
+    def become_a_member() -> None:
+        stage.client("n2").stop(stage.kernel.now + 12.0)  # it does not see that the answer takes long
+        stage.join("n1")
+        stage.members("n0", "n1")
+        stage.until(lambda: stage.leased("n1"))
+
+    stage.on_read("n1", become_a_member)
+    stage.get("n2", key)
+
+
+def _given_up(stage: Stage) -> str:
+    """A removed key that is still in the pages of a shard, n1, which does not know that it is no member any more. A
+    client on n2 reaches it, and does not know either."""
+    key = stage.key("n1")
+    stage.store("n2", key)
+    stage.serve_pages()
+    stage.cut("n1", "n0", "dir")
+    stage.remove("n0", key)
+    return key
+
+
+@scene
 def all_known_shards_are_out(stage: Stage) -> None:
     """A client knows only shards that were given up since, and not the one that has taken their place."""
     stage.start("n0", "n1")

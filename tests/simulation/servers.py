@@ -6,13 +6,13 @@ What is here is what raycache.cluster does on Ray: locks, loops, waiting, and se
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kernel import Event, Future
 from loads import SimulatedLoader
 from shared_memory import Memory
-from wire import Server, ask, short
+from wire import Envelope, Server, ask, short
 
 from raycache.core.client import Client
 from raycache.core.directory import Directory
@@ -47,6 +47,12 @@ class Stop(NamedTuple):
     """The directory lets a shard go."""
 
 
+class Read(NamedTuple):
+    """What a client asks a page server for; answered by Served, or the connection is closed."""
+
+    keys: tuple[bytes, ...]
+
+
 class Link:
     """`Network` of one process."""
 
@@ -58,6 +64,13 @@ class Link:
 
     def ask_directory(self, message: Any) -> Future:
         return ask(self._simulation.wire, self._process, self._simulation.directory, message)
+
+    def read(self, shard: str, keys: Sequence[bytes]) -> Future | None:
+        """There is not always a connection."""
+        chance = self._simulation.page_reads
+        if shard not in self._simulation.shards or not chance or self._simulation.kernel.rng.random() >= chance:
+            return None
+        return ask(self._simulation.wire, self._process, self._simulation.shards[shard], Read(tuple(keys)))
 
     def run(self, spec: GroupSpec, keys: list[bytes], calls: list[Call]) -> Future:
         return self._simulation.load_directly(keys)
@@ -134,6 +147,18 @@ class ShardProcess(Server):
         if self.left:
             self.forget()
         self.left = True
+
+    def receive(self, envelope: Envelope) -> None:
+        """What is asked of the page server waits for nothing else."""
+        if self.up and isinstance(envelope.message, Read):
+            self.thread(self._serve_pages, envelope)
+        else:
+            super().receive(envelope)
+
+    def _serve_pages(self, envelope: Envelope) -> None:
+        served = self.shard.page_reads.read(envelope.message.keys)
+        self.simulation.stats["records served"] += sum(map(bool, served.records)) if served else 0
+        self.answer(envelope, Failed("it has hung up") if served is None else served)
 
     def handle(self, message: Any) -> Any:
         with self.mutex:

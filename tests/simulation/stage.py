@@ -6,7 +6,7 @@ for times, and what its clients get is judged by the run's history.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from clients import ClientProcess
@@ -77,6 +77,23 @@ class Stage:
         """Has something done whenever a slot in the node's memory is read. Call it before anything reads them."""
         versions = self.shard(node).memory.versions
         versions.slots = Watched(self.kernel, versions.slots, read=lambda _: do())  # type: ignore[assignment, arg-type]
+
+    def serve_pages(self) -> None:
+        """From now on clients have connections to page servers."""
+        self._simulation.page_reads = 1.0
+
+    def on_read(self, node: str, do: Callable[[], None]) -> None:
+        """Has something done, once, when records in the node's pages were read and nothing was done with them yet."""
+        pages, left = self.shard(node).memory.pages, [do]
+        read = pages.get_many
+
+        def get_many(keys: Iterable[bytes]) -> dict[bytes, bytes]:
+            records = read(keys)
+            if left:
+                left.pop()()
+            return records
+
+        pages.get_many = get_many  # type: ignore[method-assign]
 
     # ---------------------------------------------------------------------------------------------- network
 

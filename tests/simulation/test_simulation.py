@@ -47,6 +47,7 @@ def test_without_faults_most_gets_are_near_or_page_hits(simulators: Executor) ->
 
     assert not total.problems
     assert total.stats["loads"] < total.stats["get"] / 2
+    assert total.stats["records served"] > 0
     assert total.stats["CacheUnavailable"] == total.stats["LoaderDied"] == 0
 
 

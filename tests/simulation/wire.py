@@ -162,11 +162,14 @@ class Server(Process):
                 self._idle = Future()
                 kernel.wait([self._idle])
             envelope = self._inbox.popleft()
-            answer = self.handle(envelope.message)
-            kernel.step()
-            if kernel.trace is not None:
-                kernel.log(self, "<-", envelope.source, short(envelope.message), "=>", short(answer))
-            self.wire.send(self, envelope.source, envelope.reply.set, answer, envelope.reply, "the answer is lost")
+            self.answer(envelope, self.handle(envelope.message))
+
+    def answer(self, envelope: Envelope, answer: Any) -> None:
+        kernel = self.kernel
+        kernel.step()
+        if kernel.trace is not None:
+            kernel.log(self, "<-", envelope.source, short(envelope.message), "=>", short(answer))
+        self.wire.send(self, envelope.source, envelope.reply.set, answer, envelope.reply, "the answer is lost")
 
 
 def ask(wire: Wire, source: Process, target: Server | None, message: Any) -> Future:
