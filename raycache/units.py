@@ -32,6 +32,14 @@ def time_text(seconds: float) -> str:
     return _with_rest(whole, DAY_S, "d", HOUR_S, "h")
 
 
+def measured_text(seconds: float) -> str:
+    """A time that was measured, in three digits: "152 ns", "4.31 us", "3.6 ms", "1.2 s"."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e9:.3g} ns"
+
+
 def _with_rest(seconds: int, unit_s: int, unit: str, smaller_s: int, smaller: str) -> str:
     number, rest = seconds // unit_s, seconds % unit_s // smaller_s
     return f"{number:,} {unit} {rest} {smaller}" if rest else f"{number:,} {unit}"

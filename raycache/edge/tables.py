@@ -11,7 +11,7 @@ from raycache.core.messages import ShardInfo
 from raycache.core.stats import Stats
 from raycache.edge.demo import Result
 from raycache.edge.doctor import ERROR, OK, WARNING, Finding
-from raycache.units import share_text, size_text, time_text
+from raycache.units import measured_text, share_text, size_text, time_text
 
 TOP = 10
 #: Files that cannot be parsed are listed up to here, and counted.
@@ -184,3 +184,11 @@ def _unparsed_table(result: Result) -> Table:
 def _path(path: str) -> str:
     """A path that any terminal can show: one that is not UTF-8 with what it has instead."""
     return escape(path.encode("utf-8", "replace").decode())
+
+
+def bench_table(figures: Mapping[str, Mapping[str, float]]) -> Table:
+    """One row for each operation: seconds of one, as median and 99th percentile of the samples."""
+    table = _table("Measured here", ["operation", "median", "p99"], left=("operation",))
+    for operation, figure in figures.items():
+        table.add_row(operation, measured_text(figure["median_s"]), measured_text(figure["p99_s"]))
+    return table

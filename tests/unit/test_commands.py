@@ -45,7 +45,9 @@ def test_the_version_is_the_package_s():
     assert run("--version").stdout == f"raycache, version {raycache.__version__}\n"
 
 
-@pytest.mark.parametrize("name", ["demo", "status", "get", "set", "rm", "up", "down", "drain", "scale", "doctor"])
+@pytest.mark.parametrize(
+    "name", ["demo", "status", "get", "set", "rm", "up", "down", "drain", "scale", "doctor", "bench"]
+)
 def test_every_command_has_help(name):
     assert name in run("--help").stdout
     assert run(name, "--help").exit_code == 0

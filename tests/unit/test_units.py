@@ -71,3 +71,10 @@ def test_a_share_of_nothing_is_a_dash(part, whole, shown):
 
 def test_counts_have_their_thousands_apart():
     assert units.count_text(1790) == "1,790"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(152.4e-9, "152 ns"), (4.306e-6, "4.31 us"), (0.0036, "3.6 ms"), (1.0, "1 s"), (0.0, "0 ns")]
+)
+def test_a_measured_time_has_three_digits(seconds, shown):
+    assert units.measured_text(seconds) == shown
