@@ -1,73 +1,19 @@
-"""Measuring: the contenders of a case take turns in one run, so that whatever else the machine does hits all alike.
-
-Times are seconds of one operation. A sample is the mean of a round of operations where one alone is too short for the
-clock, else a single operation. Garbage collection is on, as it is in the programs that use a cache.
-"""
+"""What a case gives: the times of its contenders, other figures, goals, and what could not be run."""
 
 from __future__ import annotations
 
-import math
-import statistics
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
 
-#: Runs the round of this number, and gives the seconds of one operation.
-Contender = Callable[[int], float]
-Samples = dict[str, list[float]]
+from raycache.edge.rounds import Samples, quantile
+
+T = TypeVar("T")
 
 
 class NotRun(Exception):
     """Something that a case needs is not there; the message says what to do about it."""
-
-
-def each(call: Callable[[Any], Any], items: Sequence[Any]) -> float:
-    """Seconds of one call, as the mean over all items."""
-    began = time.perf_counter()
-    for item in items:
-        call(item)
-    return (time.perf_counter() - began) / len(items)
-
-
-def once(call: Callable[[], Any]) -> float:
-    """Seconds of one call."""
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began
-
-
-def take_turns(
-    contenders: Mapping[str, Contender], rounds: int, *, warm_up: int, pause_s: float = 0.0, first: int = 0
-) -> Samples:
-    """Runs A, B, A, B, ...: samples by the contender's name, those of the warm-up left out.
-
-    Rounds are numbered from `first` on, the warm-up included, so that each can have keys of its own. The pause comes
-    after every round of every contender: what one leaves behind must not be paid by the next.
-    """
-    samples: Samples = {name: [] for name in contenders}
-    for number in range(first, first + warm_up + rounds):
-        for name, run in contenders.items():
-            taken = run(number)
-            if pause_s:
-                time.sleep(pause_s)
-            if number >= first + warm_up:
-                samples[name].append(taken)
-    return samples
-
-
-def merge(parts: Iterable[Samples]) -> Samples:
-    """Samples of the same contenders, from several processes."""
-    merged: Samples = {}
-    for part in parts:
-        for name, taken in part.items():
-            merged.setdefault(name, []).extend(taken)
-    return merged
-
-
-def quantile(samples: Sequence[float], share: float) -> float:
-    """The smallest sample that this share of all does not exceed."""
-    return sorted(samples)[max(math.ceil(share * len(samples)), 1) - 1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +21,13 @@ class Goal:
     """What a figure should be. No figure: it could not be measured, and so the goal is not met."""
 
     what: str
-    figure: float | None
     bound: float
-    unit: str
+    row: str | None = None  # of section 8 of docs/design.md
+    of: tuple[str, str] | None = None  # contenders: the figure is the first one's divided by the second one's
+    amount: str | None = None  # of which amount; None: of the medians
+    unit: str = "x"
     at_least: bool = False  # else at most
+    figure: float | None = None
 
     @property
     def met(self) -> bool:
@@ -87,27 +36,54 @@ class Goal:
         return self.figure >= self.bound if self.at_least else self.figure <= self.bound
 
 
+def faster(ours: str, peer: str, times: float, *, row: str | None = None) -> Goal:
+    """That we are so many times faster than a peer."""
+    return Goal(what=f"{peer} / {ours}", of=(peer, ours), bound=times, at_least=True, row=row)
+
+
+def at_most(ours: str, peer: str, times: float, *, row: str | None = None, amount: str | None = None) -> Goal:
+    """That we take at most so many times what a peer takes."""
+    return Goal(what=f"{ours} / {peer}", of=(ours, peer), bound=times, row=row, amount=amount)
+
+
 @dataclass(kw_only=True)
 class Measurement:
     """What one comparison gave."""
 
     case: str
     operation: str  # what a contender does once
-    samples: Samples
+    ours: str | None = None  # the contender that the others are compared with
+    samples: Samples = field(default_factory=dict)
     sample: str = "one operation"  # what a sample is
-    peer: str | None = None  # the contender that the others are compared with
+    apart: tuple[str, ...] = ()  # contenders that are no peers: parts of the work, or ourselves in another case
+    amounts: dict[str, dict[str, float]] = field(default_factory=dict)  # what else was measured, by contender
     goals: list[Goal] = field(default_factory=list)
     facts: dict[str, str | float] = field(default_factory=dict)  # what else is worth telling
     not_run: dict[str, str] = field(default_factory=dict)  # contenders that are missing, and why
 
     def median(self, name: str) -> float:
-        return statistics.median(self.samples[name])
+        return quantile(self.samples[name], 0.5)
 
     def p99(self, name: str) -> float:
         return quantile(self.samples[name], 0.99)
 
-    def ratio(self, name: str, to: str) -> float | None:
-        """Median to median; None where one of the two was not run."""
-        if name not in self.samples or to not in self.samples:
-            return None
-        return self.median(name) / self.median(to)
+    def judge(self, *goals: Goal) -> None:
+        """Notes what became of goals that compare contenders."""
+        for goal in goals:
+            assert goal.of is not None, goal
+            mine, other = (self._figure(name, goal.amount) for name in goal.of)
+            figure = mine / other if mine is not None and other else None
+            self.goals.append(dataclasses.replace(goal, figure=figure))
+
+    def _figure(self, name: str, amount: str | None) -> float | None:
+        if amount is not None:
+            return self.amounts.get(amount, {}).get(name)
+        return self.median(name) if self.samples.get(name) else None
+
+    def if_there(self, name: str, find: Callable[[], T]) -> dict[str, T]:
+        """A contender by its name; nothing, and why in `not_run`, where what it needs is not there."""
+        try:
+            return {name: find()}
+        except NotRun as error:
+            self.not_run[name] = str(error)
+            return {}

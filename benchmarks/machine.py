@@ -13,18 +13,16 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGES = (
-    "ray",
-    "raycache",
-    "lmdb",
-    "mmh3",
-    "cloudpickle",
-    "redis",
-    "hiredis",
-    "numpy",
-    "blake3",
-    "joblib",
-    "diskcache",
+    *("ray", "raycache", "lmdb", "mmh3", "cloudpickle", "numpy", "blake3", "uvloop"),
+    *("redis", "hiredis", "pymemcache", "diskcache", "joblib", "cachetools", "cachebox", "theine", "libcachesim"),
 )
+#: Programs that are measured, how they tell their version, and where it stands in what they say.
+_PROGRAMS = {
+    "redis-server": (("redis-server", "--version"), r"v=(\S+)"),
+    "memcached": (("memcached", "-V"), r"memcached (\S+)"),
+    "go": (("go", "version"), r"go version go(\S+)"),
+    "groupcache": (("dpkg-query", "-W", "golang-github-golang-groupcache-dev"), r"\t(\S+)"),
+}
 
 
 def describe() -> dict[str, Any]:
@@ -46,7 +44,9 @@ def describe() -> dict[str, Any]:
 
 def versions() -> dict[str, str | None]:
     """Of everything that is measured; of what is not installed None."""
-    return {"python": platform.python_version(), "redis-server": _redis(), **_packages()}
+    packages = {package: _version(package) for package in _PACKAGES}
+    programs = {name: _said(*told) for name, told in _PROGRAMS.items()}
+    return {"python": platform.python_version(), **packages, **programs}
 
 
 def line(about: dict[str, Any]) -> str:
@@ -59,10 +59,6 @@ def line(about: dict[str, Any]) -> str:
     )
 
 
-def _packages() -> dict[str, str | None]:
-    return {package: _version(package) for package in _PACKAGES}
-
-
 def _version(package: str) -> str | None:
     try:
         return version(package)
@@ -70,9 +66,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _redis() -> str | None:
-    said = _run("redis-server", "--version")
-    match = re.search(r"v=(\S+)", said)
+def _said(command: tuple[str, ...], pattern: str) -> str | None:
+    match = re.search(pattern, _run(*command))
     return match[1] if match else None
 
 

@@ -1,95 +1,152 @@
-"""Measurements as a table for people and as JSON for later."""
+"""`python -m benchmarks.report FILE.json`: puts the tables of a run into README.md and docs/performance.md, and plots.
+
+What is written stands between two markers in each document; everything else there is left as it is.
+"""
 
 from __future__ import annotations
 
 import json
+import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from benchmarks import machine, plots
+from benchmarks.figures import Run, Told, figure_text, goal_text, number_text, ratio, verdict
+from raycache.units import measured_text
 
-from benchmarks.harness import Goal, Measurement, quantile
+ROOT = Path(__file__).parent.parent
+IMAGES = ROOT / "docs" / "images"
+BEGIN, END = "<!-- benchmarks: written by python -m benchmarks.report -->", "<!-- benchmarks: end -->"
 
 
-def table(title: str) -> Table:
-    made = Table(title=title, title_justify="left", header_style="bold", expand=False)
-    made.add_column("case", style="cyan", no_wrap=True)
-    made.add_column("contender or goal")
-    for column in ("median", "p99", "samples", "to the peer"):
-        made.add_column(column, justify="right", no_wrap=True)
+def main(path: Path) -> None:
+    run = json.loads(path.read_text())
+    drawn = plots.draw(run, IMAGES)
+    short = f"{goals(run)}\n{_images(drawn)}"
+    for document, body in ((ROOT / "README.md", short), (ROOT / "docs" / "performance.md", everything(run))):
+        document.write_text(between(document.read_text(), body))
+    print(f"README.md, docs/performance.md and {len(drawn)} plots are from {path} now")
+
+
+def _images(drawn: list[Path]) -> str:
+    return "".join(f"![{plots.TITLES[path.stem]}]({path.relative_to(ROOT)})\n" for path in drawn)
+
+
+def between(text: str, body: str) -> str:
+    """The text with the body between its markers."""
+    made, found = re.subn(
+        f"({re.escape(BEGIN)}\n).*?({re.escape(END)})",
+        lambda match: f"{match[1]}{body}{match[2]}",
+        text,
+        flags=re.DOTALL,
+    )
+    if found != 1:
+        raise ValueError(f"the document has {found} pairs of the markers {BEGIN!r} and {END!r}; it should have one")
     return made
 
 
-def add(made: Table, done: Measurement) -> None:
-    """A row for each contender, goal and fact."""
-    made.add_section()
-    made.add_row(done.case, f"[dim]{done.operation}[/dim]")
-    for name, samples in done.samples.items():
-        ratio = "" if done.peer not in done.samples else f"{done.ratio(name, done.peer):.3g}x"
-        shown = "peer" if name == done.peer else ratio
-        made.add_row("", name, duration(done.median(name)), duration(done.p99(name)), f"{len(samples):,}", shown)
-    for name, why in done.not_run.items():
-        made.add_row("", f"{name}: [red]not run[/red], {why}")
-    for name, fact in done.facts.items():
-        made.add_row("", name, f"{fact:,}" if isinstance(fact, int) else str(fact))
-    for goal in done.goals:
-        made.add_row("", *_goal(goal))
+def goals(run: Run) -> str:
+    """The goals of docs/design.md with what became of them; then where a peer is ahead."""
+    lines = [_about(run), "", "| what | raycache | peer | measured | goal |", "|---|---|---|---|---|"]
+    for told in run["measurements"]:
+        lines += [_goal_row(told, goal) for goal in told["goals"] if goal["row"]]
+    lines += ["", "Where a peer is ahead:", "", *(_ahead(run) or ["* nowhere in this run"])]
+    return "\n".join(lines) + "\n"
 
 
-def _goal(goal: Goal) -> tuple[str, str, str, str, str]:
-    bound = f"{'at least' if goal.at_least else 'at most'} {goal.bound:,.10g}{goal.unit}"
-    if goal.figure is None:
-        verdict, figure = "[bold red]NOT RUN[/]", "-"
-    else:
-        verdict = "[green]met[/]" if goal.met else "[bold red]MISSED[/]"
-        figure = f"{goal.figure:,.0f}" if goal.figure >= 1000 else f"{goal.figure:.3g}{goal.unit}"
-    return f"goal: {goal.what} {bound}", figure, "", "", verdict
+def _goal_row(told: Told, goal: Told) -> str:
+    ours, peer = _sides(told, goal)
+    missed = "" if goal["met"] else f" (**{verdict(goal).lower()}**)"
+    faster = " faster" if goal["at_least"] and goal["figure"] is not None else ""
+    return f"| {goal['row']} | {ours} | {peer} | {figure_text(goal)}{faster} | {goal_text(goal)}{missed} |"
 
 
-def duration(seconds: float) -> str:
-    """Three digits with their unit."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1e9:.3g} ns"
+def _sides(told: Told, goal: Told) -> tuple[str, str]:
+    """What we take, and who the peer is and what it takes."""
+    if goal["of"] is None:
+        return "", ""
+    (peer,) = (name for name in goal["of"] if name != told["ours"])
+    return _taken(told, told["ours"], goal["amount"]), f"{peer}: {_taken(told, peer, goal['amount'])}"
 
 
-def as_json(done: Measurement) -> dict[str, Any]:
-    """All figures; times in seconds."""
-    return {
-        "case": done.case,
-        "operation": done.operation,
-        "sample": done.sample,
-        "peer": done.peer,
-        "contenders": {name: _figures(samples) for name, samples in done.samples.items()},
-        "to_the_peer": {name: done.ratio(name, done.peer) for name in done.samples} if done.peer else {},
-        "goals": [vars(goal) | {"met": goal.met} for goal in done.goals],
-        "facts": done.facts,
-        "not_run": done.not_run,
-    }
+def _taken(told: Told, name: str, amount: str | None) -> str:
+    if amount is not None:
+        number = told["amounts"].get(amount, {}).get(name)
+        return "not run" if number is None else f"{number_text(number)} {amount}"
+    figures = told["contenders"].get(name)
+    return "not run" if figures is None else measured_text(figures["median_s"])
 
 
-def _figures(samples: list[float]) -> dict[str, float]:
-    shares = {"p1": 0.01, "p10": 0.1, "median": 0.5, "p90": 0.9, "p99": 0.99}
-    return {
-        "samples": len(samples),
-        "mean_s": sum(samples) / len(samples),
-        "least_s": min(samples),
-        **{f"{name}_s": quantile(samples, share) for name, share in shares.items()},
-        "most_s": max(samples),
-    }
+def _ahead(run: Run) -> list[str]:
+    """By case, the peers that take less than we do, or do more in a second."""
+    return [line for told in run["measurements"] for line in (*_faster(told), *_better(told))]
 
 
-def write(path: Path, about: dict[str, Any], quick: bool, done: list[Measurement], failed: dict[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    told = {**about, "quick": quick, "failed": failed, "measurements": [as_json(each) for each in done]}
-    path.write_text(json.dumps(told, indent=1) + "\n")
+def _faster(told: Told) -> Iterator[str]:
+    ratios = {name: ratio(told, name) for name in told["contenders"] if name not in told["apart"]}
+    peers = {name: times for name, times in ratios.items() if times is not None and times < 1}
+    if peers:
+        medians = {name: measured_text(figures["median_s"]) for name, figures in told["contenders"].items()}
+        shown = (f"{name} {medians[name]} ({1 / times:.2g}x)" for name, times in peers.items())
+        yield f"* `{told['case']}`: raycache {medians[told['ours']]}; {', '.join(shown)}"
 
 
-def show(made: Table, foot: str) -> None:
-    console = Console()
-    if not console.is_terminal:  # a log has no width to keep to
-        console = Console(width=150)
-    console.print(made)
-    console.print(foot, style="dim", highlight=False)
+def _better(told: Told) -> Iterator[str]:
+    for what, by_name in told["amounts"].items():
+        ours = by_name.get(told["ours"])
+        if ours is None:
+            continue
+        peers = {name: amount for name, amount in by_name.items() if name not in told["apart"]}
+        ahead = (peer for peer in peers.items() if (peer[1] > ours if "per second" in what else peer[1] < ours))
+        if shown := ", ".join(f"{name} {number_text(amount)}" for name, amount in ahead):
+            yield f"* `{told['case']}`, {what}: raycache {number_text(ours)}; {shown}"
+
+
+def everything(run: Run) -> str:
+    """All contenders of all cases."""
+    lines = [_about(run), ""]
+    for told in run["measurements"]:
+        lines += [f"### {told['case']}", "", f"{told['operation']}; a sample is {told['sample']}.", ""]
+        lines += [*_contenders(told), *_amounts(told)]
+        lines += [f"* {name}: NOT RUN, {why}" for name, why in told["not_run"].items()]
+        lines += [
+            f"* {name}: {fact:,}" if isinstance(fact, int) else f"* {name}: {fact}"
+            for name, fact in told["facts"].items()
+        ]
+        lines += [
+            f"* goal: {each['what']} {goal_text(each)}: {figure_text(each)}, {verdict(each)}" for each in told["goals"]
+        ]
+        lines += [""]
+    lines += [f"* `{case}` broke off: {why}" for case, why in run["failed"].items()]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
+
+
+def _contenders(told: Told) -> list[str]:
+    if not told["contenders"]:
+        return []
+    rows = ["| contender | median | p99 | samples | takes, of ours |", "|---|---|---|---|---|"]
+    for name, figures in told["contenders"].items():
+        times = ratio(told, name)
+        shown = "" if times is None else f"{number_text(times)}x"
+        median, p99 = (measured_text(figures[each]) for each in ("median_s", "p99_s"))
+        rows.append(f"| {name} | {median} | {p99} | {figures['samples']:,} | {shown} |")
+    return [*rows, ""]
+
+
+def _amounts(told: Told) -> list[str]:
+    if not told["amounts"]:
+        return []
+    rows = ["| what | contender | figure |", "|---|---|---|"]
+    for what, by_name in told["amounts"].items():
+        rows += [f"| {what} | {name} | {number_text(amount)} |" for name, amount in by_name.items()]
+    return [*rows, ""]
+
+
+def _about(run: Run) -> str:
+    quick = " **A quick run: not for figures.**" if run["quick"] else ""
+    return f"Measured on {machine.line(run)}.{quick}"
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,22 +1,26 @@
-"""What cases run in: a cache on a local Ray and a Redis, each started when first asked for and ended at the end."""
+"""What cases run in: a Ray of its own with a cache, and the peers' servers; each started when first asked for."""
 
 from __future__ import annotations
 
-import itertools
+import contextlib
+import logging
 import os
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any, TypeVar
-
-import ray
 
 import raycache
 from benchmarks.harness import NotRun
-from benchmarks.redis_server import redis_server
+from benchmarks.peers import groupcache_nodes, servers, stores
 
-#: Room for all cases together; the million entries take a quarter of it.
-CAPACITY = "1536 MiB"
+#: Room for the groups of all cases together, most of 64 MiB; the large arrays take 512.
+CAPACITY = "1280 MiB"
+#: Of a memoized function: without one of their own, all of them would have half of the cache.
+MEMO_CAPACITY = "16 MiB"
+#: Ray's object store: room for the arrays of 100 MB.
+STORE_BYTES = 1 << 30
 
 T = TypeVar("T")
 
@@ -27,7 +31,6 @@ class Setting:
     def __init__(self, *, quick: bool) -> None:
         self.quick = quick
         self._ends = ExitStack()
-        self._numbers = itertools.count()
 
     def __enter__(self) -> Setting:
         return self
@@ -38,31 +41,103 @@ class Setting:
     def rounds(self, full: int, quick: int) -> int:
         return quick if self.quick else full
 
+    # ------------------------------------------------------------------------------------------ raycache
+
+    @cached_property
+    def ray_address(self) -> str:
+        """Of a Ray of this run alone, also where RAY_ADDRESS leads to one that others use."""
+        import ray
+
+        context = ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=STORE_BYTES,
+        )
+        self._ends.callback(ray.shutdown)
+        address: str = context.address_info["gcs_address"]
+        return address
+
     @cached_property
     def cache(self) -> raycache.Cache:
-        """A cache of this run alone, also where RAY_ADDRESS leads to a Ray that others use."""
-        cache = raycache.connect(f"bench-{os.getpid()}", capacity=CAPACITY)
-        self._ends.callback(cache.destroy)
-        return cache
+        """The cache of most cases, of one shard."""
+        return self._ends.enter_context(self.a_cache("bench", capacity=CAPACITY))
+
+    @contextlib.contextmanager
+    def a_cache(self, name: str, **options: Any) -> Iterator[raycache.Cache]:
+        """Another one, that ends with the context."""
+        assert self.ray_address
+        with raycache.connect(f"{name}-{os.getpid()}", **options) as cache:
+            yield cache
+
+    @contextlib.contextmanager
+    def second_node(self) -> Iterator[str]:
+        """Ray's id of another node on this machine, that ends with the context."""
+        from ray.cluster_utils import Cluster
+
+        cluster = Cluster()
+        # With a head of its own a Cluster would be one without tokens, and would tell every `ray.init()` on this
+        # machine to join it.
+        cluster.head_node = SimpleNamespace(gcs_address=self.ray_address)
+        node = cluster.add_node(num_cpus=2, object_store_memory=STORE_BYTES // 8)
+        try:
+            yield node.node_id
+        finally:
+            cluster.remove_node(node)
+
+    # --------------------------------------------------------------------------------------------- peers
+
+    def redis(self) -> stores.Redis:
+        """Raises NotRun, as the following do."""
+        return stores.Redis(self._there(self._redis))
+
+    def memcached(self) -> stores.Memcached:
+        return stores.Memcached(self._there(self._memcached))
+
+    def groupcache(self) -> groupcache_nodes.Nodes:
+        return self._there(self._groupcache)
+
+    def actor(self) -> stores.Actor:
+        assert self.ray_address
+        return stores.Actor(self._actor)
 
     @cached_property
     def _redis(self) -> int | NotRun:
+        return self._started(servers.redis())
+
+    @cached_property
+    def _memcached(self) -> int | NotRun:
+        return self._started(servers.memcached())
+
+    @cached_property
+    def _groupcache(self) -> groupcache_nodes.Nodes | NotRun:
+        return self._started(groupcache_nodes.nodes())
+
+    @cached_property
+    def _actor(self) -> Any:
+        import ray
+
+        actor = ray.remote(num_cpus=0)(stores.Dict).options(name="bench-dict").remote()
+        ray.get(actor.get.remote("ready"))
+        return actor
+
+    def _started(self, server: AbstractContextManager[T]) -> T | NotRun:
+        """A server, or why there is none: it is tried once."""
         try:
-            return self._ends.enter_context(redis_server())
+            return self._ends.enter_context(server)
         except NotRun as error:
             return error
 
-    def redis(self, contender: str, not_run: dict[str, str]) -> int | None:
-        """The port of a Redis; None, and why in `not_run` for this contender, where there is none."""
-        if isinstance(self._redis, int):
-            return self._redis
-        not_run[contender] = str(self._redis)
-        return None
+    @staticmethod
+    def _there(started: T | NotRun) -> T:
+        if isinstance(started, NotRun):
+            raise started
+        return started
 
-    def in_new_process(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Runs a function in a Ray worker that has done nothing before and does nothing after."""
-        # Ray gives a worker to tasks with the same environment only.
-        environment = {"env_vars": {"RAYCACHE_BENCH_PROCESS": str(next(self._numbers))}}
-        task = ray.remote(num_cpus=0, max_calls=1, max_retries=0, runtime_env=environment)(work)
-        result: T = ray.get(task.remote(*arguments))
-        return result
+    def stores(self) -> dict[str, Callable[[], stores.Address]]:
+        """What finds each of the peers that processes share, by its name."""
+        return {REDIS: self.redis, MEMCACHED: self.memcached, ACTOR: self.actor}
+
+
+REDIS, MEMCACHED, ACTOR = "Redis", "memcached", "Ray actor with a dict"

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from raycache.edge.bench import keys_of, text_of
+
 DICT, TEXT = "dict", "str of 100 bytes"
 
 
 def names(kind: str, first: int, count: int) -> list[str]:
     """The keys of these numbers."""
-    return [f"{kind[:1]}-{number}" for number in range(first, first + count)]
+    return keys_of(kind[:1], first, count)
 
 
 def value_of(key: str) -> Any:
     """The value of a key that `names` gave: a trivial getter."""
     kind, _, digits = key.partition("-")
-    return small_dict(int(digits)) if kind == DICT[:1] else text(int(digits))
+    return small_dict(int(digits)) if kind == DICT[:1] else text_of(key)
 
 
 def small_dict(number: int) -> dict[str, Any]:
@@ -27,8 +29,3 @@ def small_dict(number: int) -> dict[str, Any]:
         "active": number % 2 == 0,
         "tags": ["new", f"t{number % 13}"],
     }
-
-
-def text(number: int) -> str:
-    """100 characters, all ASCII."""
-    return f"{number:020d}" * 5

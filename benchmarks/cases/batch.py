@@ -2,51 +2,41 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
 
-import raycache
-from benchmarks.cases.pages import store_in_redis
-from benchmarks.harness import Contender, Measurement, Samples, once, take_turns
-from benchmarks.setting import Setting
+from benchmarks.harness import Measurement, faster
+from benchmarks.peers import stores
+from benchmarks.setting import REDIS, Setting
 from benchmarks.values import DICT, names, value_of
+from raycache.edge.bench import BATCH, MANY, Opener, first_batches, in_new_process
 
-OURS, PEER = "get_many(1000)", "redis-py MGET + 1000 pickle.loads"
-KEYS, WARM_UP = 1000, 5
+MGET = f"{REDIS} MGET + {BATCH} loads"
+WARM_UP = 5
 FIRST = 10_000_000  # of the numbers of its keys: none that another case has stored
+GOALS = (faster(MANY, MGET, 2, row="`get_many(1000)`, other process on the node"),)
 
 
 def run(setting: Setting) -> Iterator[Measurement]:
-    rounds = setting.rounds(100, 20)
     group = setting.cache.group("batch", value_of)
-    keys = names(DICT, FIRST, KEYS * (WARM_UP + rounds))
+    keys = names(DICT, FIRST, BATCH * (WARM_UP + setting.rounds(60, 15)))
     group.get_many(keys)
     done = Measurement(
         case="batch",
-        operation="1000 small dicts that another process loaded, each got for the first time here",
-        samples={},
-        peer=PEER,
+        operation=f"{BATCH} small dicts that another process loaded, each got for the first time here",
+        ours=MANY,
     )
-    port = setting.redis(PEER, done.not_run)
-    if port is not None:
-        store_in_redis(port, {key: value_of(key) for key in keys})
-    done.samples = setting.in_new_process(measure, group, port, keys)
+    others: dict[str, Opener] = {}
+    for name, find in setting.stores().items():
+        contender = MGET if name == REDIS else f"{name} get_many"
+        for address in done.if_there(contender, find).values():
+            address.open().set_many({key: value_of(key) for key in keys})
+            others[contender] = functools.partial(_getter, address)
+    done.samples = in_new_process(first_batches, group, keys, others, WARM_UP)
+    done.judge(*GOALS)
     yield done
 
 
-def measure(group: raycache.Group, port: int | None, keys: list[str]) -> Samples:
-    def keys_of(number: int) -> list[str]:
-        return keys[number * KEYS : (number + 1) * KEYS]
-
-    contenders: dict[str, Contender] = {OURS: lambda number: once(lambda: group.get_many(keys_of(number)))}
-    if port is not None:
-        import redis
-
-        client = redis.Redis(port=port)
-
-        def mget(names: list[str]) -> dict[str, object]:
-            data = client.mget(names)
-            return {key: pickle.loads(each) for key, each in zip(names, data, strict=True)}  # type: ignore[arg-type]
-
-        contenders[PEER] = lambda number: once(lambda: mget(keys_of(number)))
-    return take_turns(contenders, len(keys) // KEYS - WARM_UP, warm_up=WARM_UP)
+def _getter(address: stores.Address) -> Callable[[list[str]], Any]:
+    return address.open().get_many

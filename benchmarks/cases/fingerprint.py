@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import Goal, Measurement, each, once, take_turns
+from benchmarks.harness import Goal, Measurement
 from benchmarks.setting import Setting
 from raycache.core.fingerprint.arguments import Arguments
+from raycache.edge.rounds import each, once, take_turns
 
 ARRAY_BYTES = 100_000_000
+GOALS = ()
 LARGE, STR, MIXED = "100 MB of float64", "one str", "str, int, float, bool, None, a tuple, a list and a dict"
 
 

@@ -8,17 +8,18 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-import joblib
-
 import raycache
-from benchmarks.harness import Goal, Measurement, once, take_turns
-from benchmarks.setting import Setting
+from benchmarks.harness import Goal, Measurement, faster
+from benchmarks.peers import install
+from benchmarks.setting import MEMO_CAPACITY, Setting
 from benchmarks.values import TEXT, names, value_of
+from raycache.edge.rounds import Contender, each, once, take_turns
 
 ITEMS = 10_000
 #: Of joblib's hits a round takes fewer, and counts them as many.
 SOME = 200
 COLD, COST_S = 1000, 0.001
+GOALS = ()
 OURS, PEER, COLD_ITEMS = "map of 10,000 cached items", "10,000 joblib.Memory hits", "map of 1000 cold items of 1 ms"
 
 
@@ -37,32 +38,31 @@ def run(setting: Setting) -> Iterator[Measurement]:
 
 def _hits(setting: Setting) -> Iterator[Measurement]:
     keys = names(TEXT, 0, ITEMS)
-    ours = raycache.memoize(value_of, name="bench.map", cache=setting.cache)
+    ours = raycache.memoize(value_of, name="bench.map", cache=setting.cache, capacity=MEMO_CAPACITY)
     ours.map(keys, progress=False)
-    with tempfile.TemporaryDirectory() as folder:
-        stored = joblib.Memory(folder, verbose=0).cache(value_of)
-        for key in keys[:SOME]:
-            stored(key)
-
-        def hits(_: int) -> float:
-            return once(lambda: [stored(key) for key in keys[:SOME]]) * (ITEMS / SOME)
-
-        contenders = {OURS: lambda _: once(lambda: ours.map(keys, progress=False)), PEER: hits}
-        samples = take_turns(contenders, setting.rounds(30, 5), warm_up=2)
     done = Measurement(
         case="map",
         operation="all results as a list, in a process that has them near",
         sample=f"one map; of joblib {SOME} hits, times {ITEMS // SOME}",
-        samples=samples,
-        peer=PEER,
+        ours=OURS,
     )
-    figure = done.ratio(PEER, OURS)
-    done.goals.append(Goal(what=f"{PEER} / {OURS}", figure=figure, bound=20, unit="x", at_least=True))
+    contenders: dict[str, Contender] = {OURS: lambda _: once(lambda: ours.map(keys, progress=False))}
+    with tempfile.TemporaryDirectory(prefix="raycache-bench-") as folder:
+        contenders |= done.if_there(PEER, lambda: _joblib_hits(folder, keys))
+        done.samples = take_turns(contenders, setting.rounds(30, 5), warm_up=2)
+    done.judge(faster(OURS, PEER, 20))
     yield done
 
 
+def _joblib_hits(folder: str, keys: list[str]) -> Contender:
+    stored = install.package("joblib").Memory(folder, verbose=0).cache(value_of)
+    for key in keys[:SOME]:
+        stored(key)
+    return lambda _: each(stored, keys[:SOME]) * ITEMS
+
+
 def _cold(setting: Setting) -> Iterator[Measurement]:
-    ours = raycache.memoize(spin, name="bench.cold-map", cache=setting.cache)
+    ours = raycache.memoize(spin, name="bench.cold-map", cache=setting.cache, capacity=MEMO_CAPACITY)
     first = itertools.count(0, COLD)
 
     def cold(_: int) -> float:

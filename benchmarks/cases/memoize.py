@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import diskcache
-import joblib
-
 import raycache
-from benchmarks.harness import Contender, Goal, Measurement, each, take_turns
-from benchmarks.setting import Setting
+from benchmarks.harness import Measurement, at_most, faster
+from benchmarks.peers import install
+from benchmarks.setting import MEMO_CAPACITY, Setting
 from benchmarks.values import TEXT, names
+from raycache.edge.rounds import Contender, each, take_turns
 
 KEYS = names(TEXT, 0, 1000)
 #: Of the slow peers a round takes fewer calls.
@@ -25,6 +24,9 @@ OURS, LRU, DISK, JOBLIB = (
     "diskcache.memoize hit",
     "joblib.Memory hit",
 )
+ROW = "memoize hit, simple arguments"
+#: About a function alone; what one reads is looked at on every hit.
+GOALS = (at_most(OURS, LRU, 5, row=ROW), faster(OURS, DISK, 50, row=ROW), faster(OURS, JOBLIB, 200, row=ROW))
 THRESHOLD = 0.5
 
 
@@ -41,46 +43,40 @@ def reading(text: str) -> str:
 
 
 def run(setting: Setting) -> Iterator[Measurement]:
-    rounds = setting.rounds(300, 60)
-    with tempfile.TemporaryDirectory() as folder:
-        yield _measured("memoize", "a function that reads nothing else of the user's", plain, rounds, setting, folder)
-        yield _measured(
-            "memoize-reads", "a function with a helper and a global value", reading, rounds, setting, folder
-        )
+    alone = _measured("memoize", "a function that reads nothing else of the user's", plain, setting)
+    alone.judge(*GOALS)
+    yield alone
+    yield _measured("memoize-reads", "a function with a helper and a global value", reading, setting)
 
 
-def _measured(
-    case: str, what: str, function: Callable[..., Any], rounds: int, setting: Setting, folder: str
-) -> Measurement:
-    ours = raycache.memoize(function, name=f"{case}.{function.__name__}", cache=setting.cache)
-    lru = functools.lru_cache(maxsize=2 * len(KEYS))(function)
-    disk = diskcache.Cache(str(Path(folder) / f"disk-{case}"))
-    memory = joblib.Memory(Path(folder) / f"joblib-{case}", verbose=0)
-    ondisk, stored = disk.memoize()(function), memory.cache(function)
-    ours.map(KEYS, progress=False)
-    for cached in (ours, lru, ondisk, stored):
-        for key in KEYS:
-            cached(key)
-    before = ours.cache_info()
-    contenders: dict[str, Contender] = {
-        OURS: lambda _: each(ours, KEYS),
-        LRU: lambda _: each(lru, KEYS),
-        DISK: lambda _: each(ondisk, SOME),
-        JOBLIB: lambda _: each(stored, SOME),
-    }
+def _measured(case: str, what: str, function: Callable[..., Any], setting: Setting) -> Measurement:
     done = Measurement(
         case=case,
         operation=f"call with a str that was computed before: {what}",
         sample=f"mean of a loop over {len(KEYS)} keys, of diskcache and joblib over {len(SOME)}",
-        samples=take_turns(contenders, rounds, warm_up=5),
-        peer=LRU,
+        ours=OURS,
     )
-    disk.close()
-    after = ours.cache_info()
-    assert after.misses == before.misses, "these were no hits"
-    if function is plain:  # the goals are about a function alone; what one reads is looked at on every hit
-        done.goals.append(Goal(what=f"{OURS} / {LRU}", figure=done.ratio(OURS, LRU), bound=6, unit="x"))
-        for peer, bound in ((DISK, 40), (JOBLIB, 200)):
-            figure = done.ratio(peer, OURS)
-            done.goals.append(Goal(what=f"{peer} / {OURS}", figure=figure, bound=bound, unit="x", at_least=True))
+    ours = raycache.memoize(function, name=f"{case}.{function.__name__}", cache=setting.cache, capacity=MEMO_CAPACITY)
+    ours.map(KEYS, progress=False)
+    with tempfile.TemporaryDirectory(prefix="raycache-bench-") as folder:
+        lru = functools.lru_cache(maxsize=2 * len(KEYS))(function)
+        slow: dict[str, Callable[..., Any]] = done.if_there(DISK, lambda: _on_disk(function, folder))
+        slow |= done.if_there(JOBLIB, lambda: install.package("joblib").Memory(folder, verbose=0).cache(function))
+        contenders = {name: _hits(cached, KEYS) for name, cached in ((OURS, ours), (LRU, lru))}
+        contenders |= {name: _hits(cached, SOME) for name, cached in slow.items()}
+        before = ours.cache_info()
+        done.samples = take_turns(contenders, setting.rounds(200, 40), warm_up=5)
+    assert ours.cache_info().misses == before.misses, "these were no hits"
     return done
+
+
+def _on_disk(function: Callable[..., Any], folder: str) -> Callable[..., Any]:
+    cached: Callable[..., Any] = install.package("diskcache").Cache(str(Path(folder) / "disk")).memoize()(function)
+    return cached
+
+
+def _hits(cached: Callable[..., Any], keys: list[str]) -> Contender:
+    """Calls with these keys, which are computed first."""
+    for key in keys:
+        cached(key)
+    return lambda _: each(cached, keys)

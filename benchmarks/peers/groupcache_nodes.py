@@ -1,0 +1,81 @@
+"""groupcache in Go: two nodes of our own program (groupcache/main.go), of which one gets from the other over HTTP.
+
+Built from Debian's packages alone, without a network. The Go program measures its own gets, and prints them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.harness import NotRun
+from benchmarks.peers import install, servers
+
+_SOURCES = "/usr/share/gocode"
+_PROGRAM = Path(__file__).parent / "groupcache"
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The two nodes."""
+
+    asks: subprocess.Popen[str]
+    owns: subprocess.Popen[str]
+
+    def load(self, first: int, count: int) -> None:
+        """Has the keys of these numbers in the cache of the node that is asked for them."""
+        _say(self.owns, f"load {first} {count}")
+
+    def get(self, first: int, count: int) -> float:
+        """Seconds of one get from the peer, as the mean over those of these keys that the peer owns."""
+        said = _say(self.asks, f"get {first} {count}")
+        assert said["keys"] == said["from_peer"] > 0, f"these came not from the peer: {said}"
+        return said["seconds"]
+
+
+@contextlib.contextmanager
+def nodes() -> Iterator[Nodes]:
+    """Two processes. Raises NotRun where Go or groupcache is not installed."""
+    with contextlib.ExitStack() as stack:
+        binary = _built(stack.enter_context(tempfile.TemporaryDirectory(prefix="raycache-bench-go-")))
+        ports = [servers.free_port(), servers.free_port()]
+        addresses = [f"127.0.0.1:{port}" for port in ports]
+        started = [
+            stack.enter_context(
+                servers.running([binary, "-self", address, "-peers", ",".join(addresses)], port, piped=True)
+            )
+            for address, port in zip(addresses, ports, strict=True)
+        ]
+        yield Nodes(*started)
+
+
+def _built(folder: str) -> str:
+    """The path of the program."""
+    go = install.program("go", "golang-go", "golang-github-golang-groupcache-dev")
+    if not Path(_SOURCES, "src/github.com/golang/groupcache").exists():
+        raise NotRun("groupcache is not installed: apt-get install golang-github-golang-groupcache-dev")
+    binary = os.path.join(folder, "node")
+    environment = os.environ | {"GO111MODULE": "off", "GOFLAGS": "", "GOPATH": _SOURCES, "GOPROXY": "off"}
+    environment |= {"GOCACHE": os.path.join(folder, "cache")}
+    done = subprocess.run(
+        [go, "build", "-o", binary, "."], cwd=_PROGRAM, env=environment, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise NotRun(f"go build of {_PROGRAM} failed: {done.stderr.strip()[-300:]}")
+    return binary
+
+
+def _say(node: subprocess.Popen[str], line: str) -> dict[str, float]:
+    assert node.stdin is not None
+    assert node.stdout is not None
+    print(line, file=node.stdin, flush=True)
+    answer: dict[str, float] = json.loads(node.stdout.readline() or "null")
+    if answer is None:
+        raise RuntimeError(f"the groupcache node ended at {line!r} (exit status {node.wait(10)})")
+    return answer
