@@ -39,7 +39,6 @@ from raycache.core.steps import Network, Steps, Wait, drive
 from raycache.errors import CacheUnavailable, InvalidOption, UnknownGroup
 from raycache.glance import Glance
 from raycache.group import Group
-from raycache.inline import InlineNetwork
 from raycache.options import (
     LEASE_S,
     CacheOptions,
@@ -165,6 +164,8 @@ def connect(
         )
 
     if address == "inline":
+        from raycache.inline import InlineNetwork  # it has all of a shard, which others need not import
+
         clock = clock or time.monotonic
         cache = Cache(name, InlineNetwork(name, options(), Codec(), clock), Codec(), clock, made=True)
         _inline[id(cache)] = cache

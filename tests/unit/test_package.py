@@ -94,7 +94,7 @@ def test_the_version_is_that_of_the_distribution():
     assert raycache.__version__ == importlib.metadata.version("raycache")
 
 
-@pytest.mark.parametrize("module", ["ray", "numpy", "pandas", "IPython", "tqdm", "click", "rich"])
+@pytest.mark.parametrize("module", ["ray", "numpy", "pandas", "IPython", "tqdm", "click", "rich", "raycache.inline"])
 def test_importing_the_package_does_not_import(python, module):
     assert python(f"import sys, raycache; print({module!r} in sys.modules)") == "False"
 
