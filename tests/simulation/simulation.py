@@ -112,7 +112,7 @@ class Simulation:
         self.reads = scenario.reads or rng.choice((("get",), ("get",), ("get", "get", "get_many", "peek")))
         self.slow_loads, self.loader_deaths = 0.0 if scenario.calm else 0.1, 0.0
         self.load_s: float | None = None  # else by chance
-        self.page_reads = rng.choice((0.0, 0.5, 1.0))  # how often a client has a connection to a page server
+        self.page_reads = (0.0, 0.5, 1.0)[seed % 3]  # how often a client has a connection to a page server
         if scenario.scene:
             self.keys, self.nodes, self.heal = stage.KEYS, ("n0", "n1", "n2"), SCENE_S
             self.wire.ordered, self.wire.told, self.slow_loads, self.page_reads = False, 0.0, 0.0, 0.0
