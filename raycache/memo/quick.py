@@ -44,12 +44,11 @@ _LIVE_UNTIL = (
     " and _rc_now < _rc_entry.expires"
 )
 _HIT = """\
-            if _rc_found is not None:
-                _rc_entry, _rc_kind = _rc_found
-                if {live} and {kinds} {unchanged}:
-                    _rc_entry.hits += 1
-                    _rc_value = _rc_entry.value
-                    return _rc_value if _rc_value is not _rc_unshared else _rc_decoded(_rc_entry.result)
+            _rc_entry, _rc_kind = {table}[{name}]
+            if {live} and {kinds} {unchanged}:
+                _rc_entry.hits += 1
+                _rc_value = _rc_entry.value
+                return _rc_value if _rc_value is not _rc_unshared else _rc_decoded(_rc_entry.result)
 """
 
 
@@ -136,7 +135,7 @@ class Quick:
         conditions, space = _conditions(code)
         space |= {"_rc_clock": clock, "_rc_decoded": decoded, "_rc_slow": slow, "_rc_absent": ABSENT}
         space |= {"_rc_unshared": UNSHARED}
-        space |= {"_rc_type": type, "_rc_one": self.one.get, "_rc_many": self._many.get}
+        space |= {"_rc_type": type, "_rc_one": self.one, "_rc_many": self._many}
         if not (name.isidentifier() and not keyword.iskeyword(name)):
             name = "call"
         exec(_source(name, self._parameters, self._live, conditions), space)
@@ -172,23 +171,25 @@ def _conditions(code: Code) -> tuple[str, dict[str, Any]]:
 def _source(name: str, parameters: tuple[inspect.Parameter, ...], live: str, unchanged: str) -> str:
     names = [each.name for each in parameters]
     first, rest = names[:1], names[1:]
-    one = _HIT.format(live=live, kinds=f"_rc_type({first[0]}) is _rc_kind" if first else "True", unchanged=unchanged)
+    one = _HIT.format(
+        table="_rc_one",
+        name=first[0] if first else "()",
+        live=live,
+        kinds=f"_rc_type({first[0]}) is _rc_kind" if first else "True",
+        unchanged=unchanged,
+    )
     lines = [
         f"def {name}({_parameters(parameters)}):",
         "    try:",
         f"        if {' and '.join(f'{each} is _rc_absent' for each in rest) or 'True'}:",
-        f"            _rc_found = _rc_one({first[0] if first else '()'})",
         one.rstrip(),
     ]
     if rest:
-        kinds = ", ".join(f"_rc_type({each})" for each in names)
-        lines += [
-            "        else:",
-            f"            _rc_found = _rc_many(({', '.join(names)}))",
-            _HIT.format(live=live, kinds=f"_rc_kind == ({kinds})", unchanged=unchanged).rstrip(),
-        ]
+        kinds = f"_rc_kind == ({', '.join(f'_rc_type({each})' for each in names)})"
+        many = _HIT.format(table="_rc_many", name=", ".join(names), live=live, kinds=kinds, unchanged=unchanged)
+        lines += ["        else:", many.rstrip()]
     lines += [
-        "    except Exception:",  # an argument without a hash, or something that the code reads is gone
+        "    except Exception:",  # not there, an argument without a hash, or something that the code reads is gone
         "        pass",
         f"    return _rc_slow(({''.join(f'{each}, ' for each in names)}))",
     ]
