@@ -40,6 +40,7 @@ from raycache.errors import CacheUnavailable, InvalidOption, UnknownGroup
 from raycache.glance import Glance
 from raycache.group import Group
 from raycache.options import (
+    HOT,
     LEASE_S,
     CacheOptions,
     Duration,
@@ -121,6 +122,7 @@ def connect(
     lease: Duration | None = None,
     placement: Placement | None = None,
     page_server: bool | None = None,
+    hot: float | None = None,
     clock: Callable[[], float] | None = None,
 ) -> Cache:
     """Joins the cache of this name in the Ray cluster, or makes it.
@@ -141,6 +143,8 @@ def connect(
         page_server: whether shards listen on a port of their node for gets from other nodes (True by default); who
             connects there must have a secret that shards give by actor call alone. Without it such gets are actor
             calls, which take ten times as long.
+        hot: the share of a shard's capacity, from 0 to 1, that copies may take of what other nodes' shards have and its
+            own node's processes keep asking for; 1/8 by default. They give way to entries; with 0 there are none.
         clock: of an inline cache alone: what tells it the seconds, for tests of expiry.
 
     All but the first two and the last count for whoever makes the cache; who joins it later takes it as it is.
@@ -161,6 +165,7 @@ def connect(
             lease_s=LEASE_S if lease is None else parse_seconds(lease, "lease"),
             placement="all" if placement is None else placement,
             page_server=True if page_server is None else page_server,
+            hot=HOT if hot is None else hot,
         )
 
     if address == "inline":

@@ -144,6 +144,7 @@ class InlineNetwork:
             clock=self._clock,
             max_loads=options.max_loads or default_loads(),
             lease_s=options.lease_s,
+            hot=options.hot,
         )
         loader.tick = shard.tick
         self._shards[id] = shard
@@ -225,9 +226,9 @@ class InlineNetwork:
     def attach(self, view: View) -> Local:
         if not self._memory:
             return Local()
-        versions = next(iter(self._memory.values()))[2]
+        home, (_, _, versions) = next(iter(self._memory.items()))
         pages = {id: LocalPages(pages, own.lease) for id, (_, pages, own) in self._memory.items()}
-        return Local(versions.lease, versions.slots, pages)
+        return Local(versions.lease, versions.slots, pages, home, versions.ticket)
 
     # ------------------------------------------------------------------------------------------- waiting
 

@@ -27,6 +27,8 @@ Size = int | str
 Duration = float | int | str | timedelta
 Placement = str | dict[str, str]
 
+#: The share of a shard's capacity that copies of hot keys of other nodes may take.
+HOT = 1 / 8
 #: How long a shard may serve after it was last in touch with the directory; it renews that three times as often. Longer
 #: than the most a removal could not wait for it.
 LEASE_S, LEAST_LEASE_S, MOST_LEASE_S = 3.0, 0.5, 10.0
@@ -113,6 +115,7 @@ class CacheOptions:
     lease_s: float = LEASE_S  # inf: of an inline cache, whose directory and shards cannot lose each other
     placement: Placement = "all"  # which nodes keep entries: "all", "workers", or the labels that they have
     page_server: bool = True  # whether shards listen on a port for gets from other nodes
+    hot: float = HOT  # share of the capacity that copies of hot keys of other nodes may take, where entries leave it
 
     def __post_init__(self) -> None:
         if not (LEAST_LEASE_S <= self.lease_s <= MOST_LEASE_S or self.lease_s == math.inf):
@@ -125,6 +128,9 @@ class CacheOptions:
                 f"placement={self.placement!r:.100}: a cache lives on 'all' nodes, 'workers' (all but the head), or "
                 f"nodes with some labels, like {{'cache': 'yes'}}"
             )
+        _checked(self.hot, (int, float), "hot", "the share of a shard's capacity for copies of hot keys, from 0 to 1")
+        if not 0 <= self.hot <= 1:
+            raise InvalidOption(f"hot={self.hot}: the share of a shard's capacity for copies of hot keys, from 0 to 1")
         _checked(self.shards_per_node, int, "shards_per_node", "how many shards a node has is a whole number")
         if not isinstance(self.page_server, bool):
             raise InvalidOption(f"page_server={self.page_server!r:.100}: give True or False")

@@ -100,9 +100,9 @@ class RayNetwork(Peers):
             opened = {id: self._opened[folder] for id, folder in sorted(here.items()) if folder in self._opened}
         if not opened:
             return Local()
-        _, versions = next(iter(opened.values()))
+        home, (_, versions) = next(iter(opened.items()))
         pages = {id: LocalPages(pages, own.lease) for id, (pages, own) in opened.items()}
-        return Local(versions.lease, versions.slots, pages)
+        return Local(versions.lease, versions.slots, pages, home, versions.ticket)
 
     def close(self) -> None:
         self._page_client.close()

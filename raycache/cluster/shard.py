@@ -80,6 +80,7 @@ class ShardActor:
             clock=time.monotonic,
             max_loads=options.max_loads or default_loads(),
             lease_s=options.lease_s,
+            hot=options.hot,
         )
         self._page_server = None
         if options.page_server and (server := serve(info.address, id, self._shard.page_reads.read)) is not None:

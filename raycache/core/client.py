@@ -13,7 +13,10 @@ from raycache.core.members import ANSWER_S, ANSWER_S_PER_KEY, PATIENCE_S, Member
 from raycache.core.messages import (
     Ack,
     Answers,
+    Asked,
     Bump,
+    Copied,
+    Copy,
     Count,
     Define,
     Delete,
@@ -39,7 +42,7 @@ from raycache.core.messages import (
 )
 from raycache.core.ring import Ring
 from raycache.core.stats import Stats
-from raycache.core.steps import Steps, Wait
+from raycache.core.steps import Local, Steps, Wait
 from raycache.core.unconfirmed import Begun
 from raycache.errors import CacheUnavailable
 
@@ -289,33 +292,38 @@ class Client:
 
     # ------------------------------------------------------------------------------ questions and reports
 
-    def report(self, spec: GroupSpec, stats: Stats, touched: Iterable[bytes]) -> Steps[bool]:
-        """Tells the shards what this process did without asking them; whether the counters have arrived."""
+    def report(
+        self, spec: GroupSpec, stats: Stats, touched: Iterable[bytes], asked: tuple[Asked, ...] = ()
+    ) -> Steps[Ack | None]:
+        """Tells the shards what this process did without asking them: the answer of the one that got the counters.
+
+        `asked`: what it got from shards of other nodes.
+        """
         names: dict[str, list[bytes]] = {}
         for key in touched:
             names.setdefault(self.members.ring.owner(key) or "", []).append(key)
         # The counters go to one shard, whichever: they are added up over all.
-        home = next(
-            (id for id in self.members.ring.members if id in self.members.local.pages),
-            next(iter(self.members.ring.members), None),
-        )
+        home = self.members.local.home or next(iter(self.members.ring.members), None)
         if home is None:
-            return False
-        names.setdefault(home, [])
-        todo = {
-            shard: Report(spec.id, stats if shard == home else Stats(), tuple(keys)) for shard, keys in names.items()
-        }
-        arrived = False
+            return None
+        todo = {shard: Report(spec.id, Stats(), tuple(keys)) for shard, keys in names.items()}
+        todo[home] = Report(spec.id, stats, tuple(names.get(home, ())), asked)
+        arrived: Ack | None = None
         for _ in range(2):
             futures = [self._network.ask(shard, message) for shard, message in todo.items()]
             answers = dict(zip(todo, (yield Wait(futures, PATIENCE_S)), strict=True))
-            arrived |= isinstance(answers.get(home), Ack)
+            arrived = answer if isinstance(answer := answers.get(home), Ack) else arrived
             todo = {shard: todo[shard] for shard, answer in answers.items() if isinstance(answer, NoSuchGroup)}
             for shard in todo:
                 yield from self.members.define(spec, shard, answers[shard])
             if not todo:
                 break
         return arrived
+
+    def copy(self, local: Local, copies: tuple[Copied, ...]) -> Steps[None]:
+        """Brings the shard of this node what it wants to copy; if it gets lost, others will bring it."""
+        if copies:
+            yield Wait([self._network.ask(local.home, Copy(local.ticket[0], copies))], PATIENCE_S)
 
     def scan(self, shard: str, prefix: bytes, after: bytes) -> Steps[list[bytes]]:
         """Some keys of a shard, in its order, after a key; none at the end."""

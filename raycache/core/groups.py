@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from raycache.core import record
+from raycache.core import hot, record
 from raycache.core.codec import Blob
 from raycache.core.messages import PREFIX_BYTES, Future, GroupSpec, Moving, group_of
 from raycache.core.pages import Pages, PagesFull
@@ -26,8 +26,8 @@ RECOVER_KEYS, RECOVER_S = 2000, 60.0
 class Groups:
     """Groups by id, and the stores that their entries lie in."""
 
-    def __init__(self, pages: Pages) -> None:
-        self._pages = pages
+    def __init__(self, pages: Pages, make_room: Callable[[int], None]) -> None:
+        self._pages, self._make_room = pages, make_room
         self._groups: dict[int, ShardGroup] = {}
         self._stores: dict[str, Store] = {}  # by pool; a group without one has its own, under its name
         self._newest: dict[str, int] = {}  # id of the newest group of a name
@@ -100,7 +100,7 @@ class Groups:
         """The store of the group's pool."""
         name = spec.pool or f"group {spec.name}"
         if name not in self._stores:
-            self._stores[name] = Store(spec.options.capacity_bytes, self._pages)
+            self._stores[name] = Store(spec.options.capacity_bytes, self._pages, self._make_room)
         return self._stores[name]
 
     def _drop(self, id: int) -> None:
@@ -143,6 +143,8 @@ class Groups:
             store.trim()
 
     def _recover(self, key: bytes, stored: bytes, now: float, owned: Callable[[bytes], bool]) -> bool:
+        if key.startswith(hot.PREFIX):  # a copy, which is of the earlier process's slots
+            return False
         group = self.of(key) if len(key) >= PREFIX_BYTES and record.sound(key, stored) else None
         if group is None:
             self.dropped += 1

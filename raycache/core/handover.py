@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from raycache.core import record
-from raycache.core.messages import Ack, Adopt, Define, GroupSpec, Moving, NoSuchGroup, group_of
+from raycache.core.messages import Ack, Adopt, Define, GroupSpec, Moving, NoSuchGroup, group_of, group_prefix
 from raycache.core.pages import Pages
 from raycache.core.ring import Ring
 
@@ -33,6 +33,8 @@ TRIES = 3
 LATE_S = 5.0
 #: Rings whose owners may still have a key: the owners change that often before the first change is over.
 MOST_RINGS = 4
+#: Where entries begin in the pages: before it lie copies, which are nobody's to own.
+FIRST = group_prefix(1)
 
 
 class Outgoing:
@@ -52,7 +54,7 @@ class Outgoing:
 
     def begin(self, ring: Ring, loading: Iterable[bytes] = ()) -> None:
         """There is a new ring: the walk starts anew. `loading`: the keys that are being loaded here."""
-        self._ring, self._after, self._tries = ring, b"", 0
+        self._ring, self._after, self._tries = ring, FIRST, 0
         self._late = {key: None for key in loading if ring.owner(key) != self._id}
         self._late_until = self._clock() + LATE_S
         self._landed.clear()  # the walk comes by them

@@ -10,14 +10,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from raycache.core import hot, record
 from raycache.core import keys as core_keys
-from raycache.core import record
 from raycache.core.client import Client
 from raycache.core.codec import ABSENT, STUB, decode, decode_first
 from raycache.core.fetch import Calls, Claimed, Found, NotThere, Result, found
 from raycache.core.keys import Key
 from raycache.core.messages import Filling, GroupSpec, group_prefix
 from raycache.core.near import ENTRY_BYTES, UNSHARED, Near, Voucher, name_of
+from raycache.core.remote import Remote, asked, copies
 from raycache.core.stats import Stats
 from raycache.core.steps import Steps, Wait
 from raycache.core.versions import slot_of
@@ -44,7 +45,8 @@ class Reader:
         self.full = core_keys.encoder(self.prefix)
         self.near = Near(spec.options.near_bytes)
         self._counts: Counter[str] = Counter()
-        self._page_hits, self._saved_s, self._saved_bytes = 0, 0.0, 0
+        self._page_hits, self._hot_hits, self._saved_s, self._saved_bytes = 0, 0, 0.0, 0
+        self.remote = Remote()
         self._touched: list[bytes] = []
 
     def here(self, key: Key, *, counted: bool = True) -> Any:
@@ -56,15 +58,18 @@ class Reader:
             return self.decoded(entry.result) if entry.value is UNSHARED else entry.value
         point = core_keys.hashed(full)[0]
         slot = slot_of(point)
-        lease, slots, pages = self.members.local
+        lease, slots, pages, home, _ = self.members.local
         version = slots[slot]  # read before the value, and the lease after it
         if not (now := self.clock()) < lease[0]:
             return MISS
         shard = pages.get(self.members.ring.owner_at(point))  # type: ignore[arg-type]  # None is in no pages
-        stored = shard.pages.get(full) if shard is not None and now < shard.lease[0] else None
+        if shard is not None:
+            stored = shard.pages.get(full) if now < shard.lease[0] else None
+        else:  # as near entries are used: the lease first, then the slot
+            stored = hot.read(pages[home].pages, full, version := slots[slot]) if home else None
         if stored is None:
             return MISS
-        return self._read(key, full, stored, now, (lease, slots, slot, version), counted)
+        return self._read(key, full, stored, now, (lease, slots, slot, version), counted, shard is None)
 
     def here_many(self, keys: Mapping[bytes, Key], *, counted: bool = True) -> dict[bytes, Any]:
         """What `here` gives for many keys, by their full keys, but for those that are a MISS. Every step is done for
@@ -79,7 +84,7 @@ class Reader:
                 got[full] = self.decoded(entry.result) if entry.value is UNSHARED else entry.value
             else:
                 missing[full] = core_keys.hashed(full)[0]
-        lease, slots, pages = self.members.local
+        lease, slots, pages, home, _ = self.members.local
         vouchers = {full: (lease, slots, slot := slot_of(point), slots[slot]) for full, point in missing.items()}
         if not (now := self.clock()) < lease[0]:
             return got
@@ -89,15 +94,23 @@ class Reader:
             owned.setdefault(owner_at(point), []).append(full)
         for id, fulls in owned.items():
             shard = pages.get(id)  # type: ignore[arg-type]  # None is in no pages
+            records: Mapping[bytes, bytes] = {}
             if shard is not None and now < shard.lease[0]:
-                for full, stored in shard.pages.get_many(fulls).items():
-                    value = self._read(keys[full], full, stored, now, vouchers[full], counted)
-                    if value is not MISS:
-                        got[full] = value
+                records = shard.pages.get_many(fulls)
+            elif shard is None and home:  # as near entries are used: the lease first, then the slots
+                versions = {full: slots[vouchers[full][2]] for full in fulls}
+                vouchers |= {full: (*vouchers[full][:3], version) for full, version in versions.items()}
+                records = hot.read_many(pages[home].pages, versions)
+            for full, stored in records.items():
+                value = self._read(keys[full], full, stored, now, vouchers[full], counted, shard is None)
+                if value is not MISS:
+                    got[full] = value
         return got
 
-    def _read(self, key: Key, full: bytes, stored: bytes, now: float, voucher: Voucher, counted: bool) -> Any:
-        """What a record from the pages is to this caller: a value, a NotThere, or MISS."""
+    def _read(
+        self, key: Key, full: bytes, stored: bytes, now: float, voucher: Voucher, counted: bool, copied: bool
+    ) -> Any:
+        """What a record from the pages, or from a copy there, is to this caller: a value, a NotThere, or MISS."""
         expires, cost_s, tag = record.fields(stored)
         if tag == STUB or not now < expires:
             return MISS
@@ -108,6 +121,9 @@ class Reader:
             self._saved_bytes += size
             if len(self._touched) < NOTES:
                 self._touched.append(full)
+            if copied:
+                self._hot_hits += 1
+                self.remote.note(full)
         value = found(stored, 0.0) if tag == ABSENT else decode_first(tag, stored, record.OVERHEAD_BYTES)
         self.near.keep(
             key if type(key) is str else name_of(key, full), full, value, stored, expires, cost_s, size, voucher
@@ -115,16 +131,22 @@ class Reader:
         return value
 
     def tier(self, key: Key) -> str | None:
-        """Where a key would be found without any call: "near" or "pages"; None where it takes a shard. Not counted."""
+        """Where a key would be found without any call: "near", "pages" or "hot"; None where it takes a shard."""
         full = self.full(key)
         now, local = self.clock(), self.members.local
         entry = self.near.entries.get(name_of(key, full))
         if entry is not None and entry.live(now):
             return "near"
+        if not now < local.lease[0]:
+            return None
         shard = local.pages.get(self.members.ring.owner(full) or "")
-        stored = shard.pages.get(full) if shard is not None and now < min(local.lease[0], shard.lease[0]) else None
+        if shard is not None:
+            stored = shard.pages.get(full) if now < shard.lease[0] else None
+        else:
+            slot = slot_of(core_keys.digest(full))
+            stored = hot.read(local.pages[local.home].pages, full, local.slots[slot]) if local.home else None
         there = stored is not None and not record.is_stub(stored) and now < record.header(stored).expires
-        return "pages" if there else None
+        return ("hot" if shard is None else "pages") if there else None
 
     def decoded(self, result: Any) -> Any:
         """A record or a Found as a value of the caller's own; NotThere as itself."""
@@ -144,6 +166,7 @@ class Reader:
         """Tells the shards what was counted, and which keys were hit without their knowing."""
         counts, self._counts = self._counts, Counter()
         counts["page_hits"], self._page_hits = counts["page_hits"] + self._page_hits, 0
+        counts["hot_hits"], self._hot_hits = counts["hot_hits"] + self._hot_hits, 0
         saved_s, self._saved_s = self._saved_s, 0.0
         saved_bytes, self._saved_bytes = self._saved_bytes, 0
         touched, self._touched = self._touched, []
@@ -154,15 +177,18 @@ class Reader:
             touched.append(entry.key)
         if not any(counts.values()):
             return
-        arrived = False
+        notes, ack = self.remote.take(self.members), None
         try:
             stats = Stats(seconds_saved=saved_s, bytes_saved=saved_bytes, **counts)
-            arrived = yield from self.client.report(self.spec, stats, dict.fromkeys(touched))
+            ack = yield from self.client.report(self.spec, stats, dict.fromkeys(touched), asked(notes))
         finally:
-            if not arrived:  # told with the next one
+            if ack is None:  # told with the next one
                 self._counts.update(counts)
                 self._saved_s += saved_s
                 self._saved_bytes += saved_bytes
+        if ack is not None and ack.wanted:
+            local = self.members.local
+            yield from self.client.copy(local, copies(notes, ack.wanted, local, self.clock()))
 
     def meant(self, key: Key, got: Any, default: Any) -> Any:
         """What a caller gets: a value as it is, for NotThere the default, or an exception."""
@@ -235,6 +261,8 @@ class Lookup:
                     self._reader.count(tiers.get(full, "unavailable"), results.get(full))
                 self._counted = False  # once, however often it asks
         for full, result in results.items():
+            if tiers.get(full) == "shard_hits" and isinstance(result, (Found, NotThere)) and full in vouchers:
+                self._reader.remote.note(full, result, vouchers[full])
             if type(result) is not Filling:
                 self._got[full] = self._land(full, result, vouchers.get(full))
         self.missing = [full for full in self.missing if full not in self._got]

@@ -204,6 +204,31 @@ class Report:
     group: int
     stats: Stats
     touched: tuple[bytes, ...]
+    asked: tuple[Asked, ...] = ()  # to the shard of its own node alone
+
+
+class Asked(NamedTuple):
+    """A key that a client got from a shard of another node, or from a copy of this one's, since the last time."""
+
+    key: bytes
+    times: int
+    size: int  # of the record; 0: there is none at hand of which a copy could be made
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Copies that the shard wanted, from a client of its node. Answered by an Ack with how many it has kept."""
+
+    ticket: int  # of the life that the versions are of
+    copies: tuple[Copied, ...]
+
+
+class Copied(NamedTuple):
+    """A record by the node's clock, and the version that the node's slot of the key had before it was asked for."""
+
+    key: bytes
+    record: bytes  # not sealed
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,6 +389,7 @@ class Ack:
 
     epoch: int
     done: int = 0
+    wanted: tuple[bytes, ...] = ()  # of a Report: the keys that are to be copied
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,6 +429,8 @@ class ShardInfo:
     loads: int  # loader tasks running now
     epoch: int
     lease_s: float  # seconds that its lease still holds
+    copies: int = 0  # of hot keys that shards of other nodes own; not among the entries
+    copies_bytes: int = 0  # within the capacity, beside the entries' bytes
     handing: bool = False  # hands entries over to others: the ring has changed
     recovered: int = 0  # entries that it found in its pages when it was restarted, and has kept
     dropped: int = 0  # records found there, or handed over, that were torn, or not its own

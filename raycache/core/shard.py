@@ -18,6 +18,7 @@ from raycache.core.flights import Chunk, Flight, Flights, Load
 from raycache.core.getters import INLINE_BYTES, lifetime, said
 from raycache.core.groups import Groups
 from raycache.core.handover import Incoming, Outgoing
+from raycache.core.hot import Copies
 from raycache.core.life import Life
 from raycache.core.messages import (
     Ack,
@@ -25,6 +26,7 @@ from raycache.core.messages import (
     Answers,
     Bump,
     Call,
+    Copy,
     Count,
     Define,
     Delete,
@@ -107,14 +109,17 @@ class Shard:
         clock: Callable[[], float],
         max_loads: int,
         lease_s: float,
+        hot: float,
     ) -> None:
+        """`hot`: the share of its capacity that copies of what others own may take."""
         self.id, self._info = info.id, info
         self._pages, self._versions, self._loader, self._clock = pages, versions, loader, clock
         self.life = Life(info, versions, clock, lease_s)
         self.page_reads = PageReads(pages, self.life, clock)
         self.endpoint = Endpoint()  # of who makes these reads for other nodes
         self._ring = _NO_RING
-        self._groups = Groups(pages)
+        self._groups = Groups(pages, lambda more: self._copies.give_way(more))
+        self._copies = Copies(pages, versions, info.capacity_bytes, hot, lambda: self._groups.size)
         self._flights = Flights(loader.start, clock, max_loads)
         self._fills = Fills(clock)
         self._notes = Notes(self._groups.has, clock)
@@ -131,6 +136,7 @@ class Shard:
             Keys: self._keys,
             Count: self._count,
             Report: self._report,
+            Copy: self._copy,
             Define: self._define,
             Learn: self._learn_message,
             Adopt: self._adopt,
@@ -184,6 +190,7 @@ class Shard:
         self._outgoing.drop()
         self._incoming.drop()
         self._groups.forget_all()
+        self._copies.forget_all()
         self._versions.bump_all()
         self._ring = _NO_RING
 
@@ -224,7 +231,9 @@ class Shard:
         self._flights.forget_ended()
         self._fills.forget_overdue()
         self._groups.touch(self.page_reads.take_touched())
-        self._groups.expire(self._clock())
+        now = self._clock()
+        self._groups.expire(now)
+        self._copies.expire(now)
 
     # ---------------------------------------------------------------------------------------------- gets
 
@@ -404,11 +413,13 @@ class Shard:
             self._fills.take_out_group(ask.group)
             self._incoming.close_group(ask.group)
             self._notes.removed_group(ask.group)
+            self._copies.drop_group(ask.group)
         else:
             self._flights.take_out(ask.keys)
             self._fills.take_out(ask.keys)
             self._incoming.close(ask.keys)
             self._notes.removed(ask.keys)
+            self._copies.drop(ask.keys)
         if group is None:  # it is wanted here to finish the operation, if need be
             return NoSuchGroup(ask.group)
         removed = group.clear() if ask.keys is None else group.store.remove(ask.keys)
@@ -457,6 +468,7 @@ class Shard:
             self._flights.take_out_group(replaced)
             self._fills.take_out_group(replaced)
             self._notes.forget_group(replaced)
+            self._copies.drop_group(replaced)
         return Ack(self._ring.epoch)
 
     def _learn_message(self, ask: Learn) -> Ack:
@@ -540,7 +552,11 @@ class Shard:
             return NoSuchGroup(ask.group)
         group.reported += ask.stats
         group.store.touch(ask.touched)
-        return Ack(self._ring.epoch)
+        return Ack(self._ring.epoch, wanted=self._copies.wanted(ask.asked))
+
+    def _copy(self, ask: Copy) -> Ack:
+        same = ask.ticket == self.life.ticket  # else the versions are of other slots
+        return Ack(self._ring.epoch, self._copies.keep(ask.copies) if same else 0)
 
     def _describe(self, _: Describe) -> ShardInfo:
         self.tick()
@@ -554,6 +570,8 @@ class Shard:
             capacity_bytes=self._info.capacity_bytes,
             entries=self._groups.count,
             bytes=self._groups.size,
+            copies=len(self._copies),
+            copies_bytes=self._copies.size,
             loads=len(self._flights.running),
             epoch=self._ring.epoch,
             lease_s=self.life.left_s,

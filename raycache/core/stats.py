@@ -21,6 +21,8 @@ class Stats:
     unavailable: int = 0  # no shard could be reached; the getter ran in the calling process
     misses: int = 0  # there was no value, and no getter to load it
 
+    hot_hits: int = 0  # of page_hits: read from a copy of what a shard of another node owns
+
     loads: int = 0  # keys that getters were run for to an end, refreshes included
     loads_failed: int = 0  # of these: the getter raised (NotFound not counted)
     not_found: int = 0  # of these: NotFound

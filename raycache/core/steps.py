@@ -39,11 +39,14 @@ class LocalPages(NamedTuple):
 
 class Local(NamedTuple):
     """Shared memory of the shards on this node: slots and lease of one of them, which vouch for near entries, and the
-    pages of all. Without any the lease has run out: nothing local may be used."""
+    pages of all. Without any the lease has run out: nothing local may be used. `home` is the one, which keeps copies
+    for this node, and `ticket` that of its life."""
 
     lease: Sequence[float] = (0.0,)
     slots: Sequence[int] = bytes(SLOTS)
     pages: Mapping[str, LocalPages] = {}
+    home: str = ""
+    ticket: Sequence[int] = (0,)
 
 
 class Network(Protocol):

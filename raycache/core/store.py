@@ -9,8 +9,9 @@ record and large value, and the sum over `usage`; it does not exceed the capacit
 from __future__ import annotations
 
 import heapq
+import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
@@ -49,8 +50,9 @@ class Usage:
 class Store:
     """Entries by full key. Not thread-safe; the shard's lock guards it."""
 
-    def __init__(self, capacity_bytes: int, pages: Pages) -> None:
-        self.capacity_bytes = capacity_bytes
+    def __init__(self, capacity_bytes: int, pages: Pages, make_room: Callable[[int], None] = lambda more: None) -> None:
+        """`make_room`: told how many bytes more there will be; what lies in the pages beside the entries gives way."""
+        self.capacity_bytes, self._make_room = capacity_bytes, make_room
         self.bytes = 0
         self.usage: defaultdict[int, Usage] = defaultdict(Usage)  # by group
         self._pages = pages
@@ -78,6 +80,11 @@ class Store:
             return None
         self._policy.touch(key)
         return stored
+
+    @property
+    def victim(self) -> bytes | None:
+        """What would be evicted next."""
+        return self._policy.victim() if len(self._policy) else None
 
     def large(self, key: bytes) -> Future | None:
         """The value that a stub stands for; None for any other entry."""
@@ -113,6 +120,7 @@ class Store:
 
     def _put(self, entries: dict[bytes, Entry], size: int) -> list[bytes]:
         """One transaction: what is replaced goes, then what is evicted, then the new entries come."""
+        self._make_room(min(size, self.capacity_bytes - self.bytes))
         replaced = {key: self._large.get(key) for key in entries if key in self._policy}
         self._forget(replaced)
         evicted = self._evict(self.bytes + size - self.capacity_bytes)
@@ -142,6 +150,7 @@ class Store:
             heapq.heappush(self._expiries, (expires, key))
 
     def _put_when_full(self, puts: dict[bytes, bytes]) -> bool:
+        self._make_room(sys.maxsize)
         for _ in range(_TRIES_WHEN_FULL):
             self._delete(self._evict(self.bytes // _SHARE_WHEN_FULL + 1))
             try:

@@ -12,13 +12,17 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from raycache._version import __version__
+from raycache.core import record
 from raycache.core.codec import FRAMES, PICKLE, RAW, Blob
 from raycache.core.messages import (
     PREFIX_BYTES,
     Absent,
     Adopt,
+    Asked,
     Bump,
     Call,
+    Copied,
+    Copy,
     Count,
     Define,
     Delete,
@@ -198,6 +202,28 @@ def _entries(entries: Any) -> str:
     return _first(_is(entries, tuple, "the entries"), *wrong, _names(tuple(entry.key for entry in entries)))
 
 
+def _asked(asked: Any, group: Any) -> str:
+    counts = ((each.times, each.size) for each in asked if isinstance(each, Asked))
+    wrong = (_number(times, 1, 1 << 62, "how often") or _number(size, 0, 1 << 62, "the size") for times, size in counts)
+    every = (_is(each, Asked, "what was asked for") for each in asked)
+    return _first(_is(asked, tuple, "what was asked for"), *every, *wrong, _keys(tuple(e.key for e in asked), group))
+
+
+def _copies(copies: Any) -> str:
+    wrong = (_is(copied, Copied, "a copy") or _copied(copied) for copied in copies)
+    return _first(_is(copies, tuple, "the copies"), *wrong, _names(tuple(copied.key for copied in copies)))
+
+
+def _copied(copied: Copied) -> str:
+    whole = isinstance(copied.record, bytes) and len(copied.record) >= record.OVERHEAD_BYTES
+    if not whole or record.is_stub(copied.record):
+        return f"a record is {copied.record!r:.100}"
+    return _first(
+        _number(copied.version, 0, (1 << 64) - 1, "the version"),
+        "" if record.header(copied.record).expires > -math.inf else "a copy never was",
+    )
+
+
 def _tokens(tokens: Iterable[Any]) -> str:
     return _first(*(_is(key, bytes, "a key") or _is(number, int, "a token") for key, number in tokens))
 
@@ -242,7 +268,10 @@ _RULES: dict[type, Callable[[Any], str]] = {
         _number(ask.limit, 0, 1 << 62, "the limit"),
     ),
     Count: lambda ask: "" if ask.group is None else _group(ask.group),
-    Report: lambda ask: _first(_group(ask.group), _is(ask.stats, Stats, "what is reported"), _names(ask.touched)),
+    Report: lambda ask: _first(
+        _group(ask.group), _is(ask.stats, Stats, "what is reported"), _names(ask.touched), _asked(ask.asked, ask.group)
+    ),
+    Copy: lambda ask: _first(_ticket(ask.ticket), _copies(ask.copies)),
     Define: lambda ask: _spec(ask.spec, 1),
     Learn: lambda ask: _ring(ask.ring),
     Adopt: lambda ask: _first(

@@ -70,6 +70,7 @@ class Explanation:
 _TIERS = {
     "near": "near: in this process",
     "pages": "pages: in shared memory of this node",
+    "hot": "hot copy: in shared memory of this node, which keeps asking for it; owned by another",
     "shard": "shard: a call away, or in the object store",
 }
 

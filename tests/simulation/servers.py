@@ -83,9 +83,10 @@ class Link:
         }
         if not here:
             return Local()
-        versions = next(iter(here.values())).versions
+        home, memory = next(iter(here.items()))
+        versions = memory.versions
         pages = {id: LocalPages(memory.pages, memory.versions.lease) for id, memory in here.items()}
-        return Local(versions.lease, versions.slots, pages)
+        return Local(versions.lease, versions.slots, pages, home, versions.ticket)
 
 
 class ShardProcess(Server):
@@ -132,6 +133,7 @@ class ShardProcess(Server):
             clock=self.clock,
             max_loads=2,
             lease_s=self.simulation.options.lease_s,
+            hot=self.simulation.options.hot,
         )
         for work in (self._keep_lease, self._house, self._hand_over):
             self.thread(self._forever, work)

@@ -40,6 +40,8 @@ from raycache.options import GroupOptions
 
 ID, TICKET = "here", 7
 CAPACITY = 10_000
+#: Of which copies may take 1,250.
+HOT = 1 / 8
 
 
 def ring(epoch: int, *others: str, weight: float = 1.0) -> Ring:
@@ -101,6 +103,7 @@ class ShardBench:
             clock=self.clock,
             max_loads=self._max_loads,
             lease_s=self._lease_s,
+            hot=HOT,
         )
 
     def grant(

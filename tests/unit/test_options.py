@@ -169,6 +169,11 @@ BAD_OF_A_CACHE = [
     {"placement": ["cache"]},
     {"placement": None},
     {"page_server": 1},
+    {"hot": -0.1},
+    {"hot": 1.1},
+    {"hot": math.nan},
+    {"hot": "half"},
+    {"hot": True},
 ]
 
 
@@ -202,6 +207,11 @@ def test_a_cache_lives_everywhere_with_leases_of_three_seconds_unless_told_other
     options = CacheOptions(capacity_bytes=1000)
 
     assert (options.placement, options.lease_s) == ("all", 3.0)
+
+
+def test_copies_of_hot_keys_may_take_an_eighth_unless_told_otherwise():
+    assert CacheOptions(capacity_bytes=1000).hot == 1 / 8
+    assert [CacheOptions(capacity_bytes=1000, hot=share).hot for share in (0, 1)] == [0, 1]
 
 
 def test_groups_name_the_options_in_which_they_differ():

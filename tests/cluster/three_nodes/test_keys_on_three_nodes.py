@@ -83,6 +83,28 @@ def test_keys_of_other_nodes_are_shard_hits_and_then_near(users: raycache.Group,
     assert second.gets == 3 * len(KEYS)
 
 
+def test_what_a_node_asks_for_again_and_again_is_read_from_its_own_shared_memory(
+    users: raycache.Group, source: Source, everywhere: list[Peer], peers: Peers
+) -> None:
+    """Two of its processes have asked the owners; the third need not, and sees a change at once."""
+    everywhere[1].do(lambda: users.get_many(KEYS) and users.report())
+    users.get_many(KEYS)
+    users.report()
+    everywhere[0].do(lambda: users.get_many(KEYS) and users.report())
+    before, (third,) = users.stats(), peers(1)
+    values = third.do(users.get_many, KEYS)
+    third.do(users.report)
+    after = users.stats()
+
+    assert values == {key: Source.value(key) for key in KEYS}
+    assert after.shard_hits == before.shard_hits
+    assert after.page_hits - before.page_hits == len(KEYS)
+    assert 140 <= after.hot_hits - before.hot_hits <= 260
+    source.version = "1"
+    everywhere[1].do(users.remove_many, KEYS[:50])
+    assert third.do(users.get_many, KEYS[:50]) == {key: Source.value(key, "1") for key in KEYS[:50]}
+
+
 def test_a_change_from_any_node_is_seen_on_all(
     users: raycache.Group, source: Source, everywhere: list[Peer], peers: Peers
 ) -> None:

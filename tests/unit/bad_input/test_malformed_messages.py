@@ -19,8 +19,11 @@ from raycache.core.directory import Directory
 from raycache.core.messages import (
     Adopt,
     Answers,
+    Asked,
     Bump,
     Call,
+    Copied,
+    Copy,
     Count,
     Define,
     Delete,
@@ -62,6 +65,9 @@ SEALED = record.sealed(A, record.pack(record.Header(math.inf, 0.0, 0.0, 1), b"va
 GET, SET, DELETE = Get(1, (A,), 1), Set(1, ((A, TEXT, None),), ALONE), Delete(1, (A,), ALONE)
 FILLED = Filled(1, b"", A, 7, Loaded(1, b"value", None, 1.0, 5))
 ADOPT = Adopt("there", SHARED, (Moving(A, SEALED, None),), 0.0)
+COPIED = Copied(A, SEALED, 1)
+STUB = record.stub(record.Header(math.inf, 0.0, 0.0, 1), 5)
+NAN = record.pack(record.Header(math.nan, 0.0, 0.0, 1), b"value")
 SPEC = GroupSpec(2, "others", OPTIONS)
 
 BAD_KEYS = {
@@ -137,6 +143,12 @@ TO_SHARD = [
     *(Keys(A[:4], after, limit) for after, limit in ((7, 10), (b"", -1), (b"", None))),
     *(Count(group) for group in ("users", -1, 1 << 40)),
     *(Report(1, stats, touched) for stats, touched in ((None, ()), (Stats(), (7,)), (Stats(), ([],)), (Stats(), None))),
+    *(Report(1, Stats(), (), asked) for asked in (None, [], ((A, 1, 1),), (Asked(A, 0, 1),), (Asked(A, 1, -1),))),
+    Report(1, Stats(), (), (Asked(full("a", 2), 1, 1),)),
+    *(Copy(ticket, ()) for ticket in (-1, 1 << 80, None)),
+    *(Copy(7, copies) for copies in (None, 7, [COPIED], (A,), (COPIED._replace(key=b""),))),
+    *(Copy(7, (COPIED._replace(record=each),)) for each in (None, "value", b"", b"short", SEALED[:19], STUB, NAN)),
+    *(Copy(7, (COPIED._replace(version=version),)) for version in (-1, 1 << 64, None, 1.5)),
     *(Renew(tokens) for tokens in (None, 7, (A,), ((A, "one"),), (("a", 1),))),
     *(Explain(key, b"", b"") for key in (b"", "a", None)),
     *(Explain(A, about, note) for about, note in ((7, b""), (b"", "text"))),
