@@ -63,6 +63,7 @@ def _timeout(default: str, what: str) -> Callable[[_Command], _Command]:
 @click.option(
     "--page-server/--no-page-server", default=None, help="Whether shards listen on a port for gets from other nodes."
 )
+@click.option("--hot", type=click.FloatRange(0, 1), help="Share of it for copies of other nodes' hot keys; 0.125.")
 @click.option("--nodes", type=click.IntRange(1), help="Wait until Ray has so many nodes.")
 @_timeout("2m", "to wait for nodes and shards")
 def up(name: str, address: str | None, nodes: int | None, timeout_s: float, **options: Any) -> None:

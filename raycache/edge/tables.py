@@ -28,15 +28,29 @@ def _table(title: str, columns: Iterable[str], *, left: Sequence[str] = ()) -> T
 
 def shards_table(shards: Iterable[ShardInfo]) -> Table:
     """One row for each shard."""
-    columns = ["shard", "node", "pid", "entries", "bytes", "capacity", "used", "loads", "epoch", "lease", "state"]
+    columns = [
+        "shard",
+        "node",
+        "pid",
+        "entries",
+        "bytes",
+        "copies",
+        "capacity",
+        "used",
+        "loads",
+        "epoch",
+        "lease",
+        "state",
+    ]
     table = _table("Shards", columns, left=("shard", "node", "state"))
     for shard in shards:
         known = [
             str(shard.pid),
             f"{shard.entries:,}",
             size_text(shard.bytes),
+            size_text(shard.copies_bytes),
             size_text(shard.capacity_bytes),
-            share_text(shard.bytes, shard.capacity_bytes),
+            share_text(shard.bytes + shard.copies_bytes, shard.capacity_bytes),
             str(shard.loads),
             str(shard.epoch),
             time_text(max(shard.lease_s, 0.0)),
@@ -129,13 +143,14 @@ def _run_table(result: Result) -> Table:
     asked = f"{result.workers} workers asked twice for every file"
     loads = "[green]each file was parsed once[/]" if result.once else "[bold red]not the number of distinct files[/]"
     joined = f"{stats.loads_started:,} gets started them, {stats.loads_joined:,} waited for a load of another"
+    copied = f"; {stats.hot_hits:,} of these from hot copies" if stats.hot_hits else ""
     faster = f"{result.cold_s / result.warm_s:,.0f} times faster" if result.warm_s else ""
     rows = [
         ("distinct files", f"{result.files:,}", escape(str(result.folder))),
         ("gets", f"{stats.gets:,}", asked),
         ("loads", f"{stats.loads:,}", f"{loads}; {joined}"),
         ("hits: near", f"{stats.near_hits:,}", "in the worker itself"),
-        ("hits: pages", f"{stats.page_hits:,}", "read from shared memory of a shard on the worker's node"),
+        ("hits: pages", f"{stats.page_hits:,}", f"read from shared memory of a shard on the worker's node{copied}"),
         ("hits: shard", f"{stats.shard_hits:,}", "answered by a shard, mostly of another node"),
         ("cold pass", time_text(result.cold_s), "of the slowest worker"),
         ("warm pass", time_text(result.warm_s), f"of the slowest worker; {faster}"),
