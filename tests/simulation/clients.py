@@ -67,6 +67,7 @@ class ClientProcess(Process):
         self.kernel.sleep(self.kernel.rng.uniform(0, REPORT_S))
         while True:
             self.kernel.sleep(REPORT_S)
+            self.simulation.stats["hot hits"] += self.group.reader._hot_hits
             self.group.report()
             drive(self._members.probe(), self._waiter.wait)
 

@@ -24,6 +24,7 @@ from raycache.core.lookup import Lookup, Reader
 from raycache.core.membership import Membership
 from raycache.core.near import NearEntry
 from raycache.core.page_reads import PageReads
+from raycache.core.remote import Remote
 from raycache.core.shard import Shard
 from raycache.group import Group
 
@@ -271,6 +272,45 @@ RULES: dict[str, Rule] = {
         ),
         "cut_off",
     ),
+    "hot_slot": Rule(
+        "a copy is used only while the slot of its key has its version",
+        (
+            Change(
+                Reader,
+                "here",
+                {
+                    "hot.read(pages[home].pages, full, version := slots[slot])": "(copied := pages[home].pages.get("
+                    "hot.PREFIX + full)) and copied[hot.VERSION.size :]"
+                },
+            ),
+        ),
+        "copy_arrives_between_the_rounds",
+    ),
+    "hot_order": Rule(
+        "who reads a copy looks at the lease before the slot",
+        (Change(Reader, "here", {"version := slots[slot]": "version"}),),
+        covered="a shard that begins a new life drops its copies, and takes none that was bumped, before it has a "
+        "lease again; and within one life no bump is acknowledged that has not been made",
+    ),
+    "hot_v0": Rule(
+        "a copy has the version that the slot had before the owner was asked",
+        (
+            Change(
+                Remote,
+                "note",
+                {
+                    "notes = self._notes": "notes = self._notes; voucher = voucher and (*voucher[:3], voucher[1]["
+                    "voucher[2]])"
+                },
+            ),
+        ),
+        "copied_answer_is_late",
+    ),
+    "hot_life": Rule(
+        "a copy is taken only by the life whose slots its version is of",
+        (Change(Shard, "_copy", {"ask.ticket == self.life.ticket": "True"}),),
+        "copy_arrives_in_the_next_life",
+    ),
     "lease_pages": Rule(
         "clients look at the lease before they use pages",
         (
@@ -280,7 +320,7 @@ RULES: dict[str, Rule] = {
                     method,
                     {
                         "if not (now := self.clock()) < lease[0]": "if not (now := self.clock())",
-                        " and now < shard.lease[0]": "",
+                        "now < shard.lease[0]": "True",
                     },
                 )
                 for method in ("here", "here_many")

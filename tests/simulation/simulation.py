@@ -127,7 +127,8 @@ class Simulation:
         self.world = Process(kernel, "world", "dir")
         self.directory = DirectoryProcess(self)
         self.directory.start()
-        self.spec = self._register()
+        # Where nothing is near copies are read all the time.
+        self.spec = self._register(near="2 MiB" if self.scene or seed // 3 % 3 else 0)
         idle = rng.choice(self.nodes) if rng.random() < 0.2 and not scenario.scene else ""  # its shard owns nothing
         self.shards = {f"{node}.0": ShardProcess(self, f"{node}.0", node, float(node != idle)) for node in self.nodes}
         threads = 0 if scenario.scene else 2
@@ -147,9 +148,9 @@ class Simulation:
         scene(stage.Stage(self))
         self.kernel.finish()
 
-    def _register(self) -> GroupSpec:
+    def _register(self, near: str | int) -> GroupSpec:
         """The group, known to the directory before anything begins."""
-        options = group_options(8 * MIB, capacity="4 MiB", near="2 MiB")
+        options = group_options(8 * MIB, capacity="4 MiB", near=near)
         spec: GroupSpec = self.directory.directory.handle(Register(GroupSpec(0, "g", options, getter=b"getter")))
         self.directory.save()
         return spec

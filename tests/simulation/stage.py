@@ -15,6 +15,7 @@ from servers import ShardProcess
 from shared_memory import Watched
 from wire import Hold, ask
 
+from raycache.core import hot
 from raycache.core.keys import encode
 from raycache.core.messages import Fence, Weigh, group_prefix
 from raycache.core.ring import Ring
@@ -135,8 +136,7 @@ class Stage:
         """A key that this node's shard owns, in the present ring; and that one in the ring with these weights."""
         now = self.ring
         after = Ring(0, now.members | {f"{node}.0": weight for node, weight in weights.items()})
-        prefix = group_prefix(self._simulation.spec.id)
-        fulls = {key: prefix + encode(key) for key in KEYS}
+        fulls = {key: self._full(key) for key in KEYS}
         fitting = [key for key, full in fulls.items() if now.owner(full) == f"{owner}.0"]
         return next(key for key in fitting if not then or after.owner(fulls[key]) == f"{then}.0")
 
@@ -154,6 +154,30 @@ class Stage:
     def _stored(self) -> list[bytes]:
         memories = self._simulation.memories.values()
         return [full for memory in memories for full in memory.pages._records]
+
+    def begin_anew(self, node: str) -> None:
+        """Another process takes the place of the node's client: it has nothing near."""
+        self.client(node).kill()
+        self.client(node).start()
+        self.refresh(node)
+
+    def want_copy(self, node: str, key: str) -> None:
+        """Processes of a node that does not own the key ask for it until the node's shard wants a copy."""
+        for times in range(hot.LEAST_TIMES):
+            self.begin_anew(node)
+            self.get(node, key)
+            self.until(lambda times=times: self.asked(node, key) > times)  # type: ignore[misc]
+
+    def asked(self, node: str, key: str) -> int:
+        """How often its processes have got a key of another node, as far as the node's shard knows."""
+        return self.shard(node).shard._copies._sketch.estimate(self._full(key))
+
+    def copied(self, node: str, key: str) -> bool:
+        """Whether there is a copy in the node's memory."""
+        return hot.PREFIX + self._full(key) in self.shard(node).memory.pages._records
+
+    def _full(self, key: str) -> bytes:
+        return group_prefix(self._simulation.spec.id) + encode(key)
 
     def begin_get(self, node: str, key: str) -> Callable[[], None]:
         """What waits for its end."""

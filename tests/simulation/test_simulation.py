@@ -51,6 +51,14 @@ def test_without_faults_most_gets_are_near_or_page_hits(simulators: Executor) ->
     assert total.stats["CacheUnavailable"] == total.stats["LoaderDied"] == 0
 
 
+def test_hot_copies_are_made_and_read(simulators: Executor) -> None:
+    """Else nothing would be said of them here."""
+    total = run_seeds(simulators, range(20), Scenario(calm=True))
+
+    assert not total.problems
+    assert total.stats["hot hits"] > 100
+
+
 def test_clients_that_die_leave_nothing_half_told(simulators: Executor) -> None:
     """The owner finishes what they have begun: at last all see the same."""
     total = run_seeds(simulators, range(60), Scenario(kinds=("kill client", "slow"), agree=True))

@@ -59,6 +59,23 @@ def test_what_two_processes_of_a_node_have_asked_for_others_read_from_its_shared
     assert (stats.page_hits, stats.hot_hits, stats.near_hits, stats.shard_hits) == (1, 1, 1, 2)
 
 
+def test_a_batch_reads_copies_as_well(nodes):
+    """Of the keys whose copies are still current; all of them in one look."""
+    keys = nodes.keys("b", 5)
+    nodes.process("b").set_many(dict.fromkeys(keys, "old"))
+    for key in keys:
+        nodes.heat(key)
+    before, process = nodes.gets("b"), nodes.process("a")
+    values = process.get_many(keys)
+    after = nodes.gets("b")
+    nodes.shards["a"].shard.handle(Bump((process.reader.full(keys[0]),)))
+    nodes.process("a").get_many(keys)
+
+    assert (values, after) == (dict.fromkeys(keys, "old"), before)
+    assert nodes.gets("b") == before + 1
+    assert process.stats().hot_hits == len(keys)
+
+
 def test_what_one_process_got_once_is_not_copied(nodes, key):
     nodes.heat(key, times=1)
 
