@@ -42,10 +42,12 @@ from raycache.group import Group
 from raycache.options import (
     HOT,
     LEASE_S,
+    MEMO_POLICY,
     CacheOptions,
     Duration,
     GroupOptions,
     Placement,
+    Policy,
     Size,
     group_options,
     parse_seconds,
@@ -254,7 +256,7 @@ class Cache:
         self._members = Members(network, clock)
         self._client = Client(self._members)
         self._groups: dict[int, Group] = {}
-        self._memos: dict[str, tuple[int | None, Group]] = {}  # with the capacity last asked for
+        self._memos: dict[str, tuple[tuple[int | None, str], Group]] = {}  # with the capacity and policy last asked for
         self._glance = Glance(self.stats_by_group)
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -300,6 +302,7 @@ class Cache:
         load_timeout: Duration | None = None,
         batch_size: int | None = None,
         near: Size | None = None,
+        policy: Policy | None = None,
         replace: bool = False,
     ) -> Group:
         """Registers a group, or joins one that is registered with the same definition.
@@ -318,6 +321,8 @@ class Cache:
             load_timeout: a getter that takes longer is ended; 10 minutes by default.
             batch_size: keys in one call of a batch getter, at most; 256 by default.
             near: bytes of values that each process keeps for itself; 32 MiB by default, 0 for none.
+            policy: which entries go when there is no room: "lru" by default, the least recently used; "s3fifo" or
+                "sieve", what is not used again; "gdsf", what costs the least to load again for its bytes and hits.
             replace: put this definition in the place of another one; its entries are dropped.
 
         Raises:
@@ -333,6 +338,7 @@ class Cache:
             raise InvalidOption("give a getter or a batch_getter, not both")
         given = {"capacity": capacity, "ttl": ttl, "max_ttl": max_ttl, "ttl_jitter": ttl_jitter, "near": near}
         given |= {"negative_ttl": negative_ttl, "load_timeout": load_timeout, "batch_size": batch_size}
+        given |= {"policy": policy}
         if getter is _UNSET and batch_getter is None and not any(value is not None for value in given.values()):
             return self._join_group(name)
         load = batch_getter if batch_getter is not None else None if getter is _UNSET else getter
@@ -366,22 +372,23 @@ class Cache:
             self._drive(self._client.replace(answer))
         return self._open(answer)
 
-    def memo_group(self, name: str, capacity_bytes: int | None) -> Group:
+    def memo_group(self, name: str, capacity_bytes: int | None, policy: Policy = MEMO_POLICY) -> Group:
         """The group of a memoized function: in the pool of them all, or with a capacity of its own.
 
         Raises CapacityError where that does not fit.
         """
         last, group = self._memos.get(name, (None, None))
-        if group is not None and last == capacity_bytes:
+        if group is not None and last == (capacity_bytes, policy):
             return group
         full = f"{MEMO_PREFIX}{name}"
         before = self._ask(GetGroups()).get(full)
-        options = GroupOptions(capacity_bytes=self._memo_capacity() if capacity_bytes is None else capacity_bytes)
+        room = self._memo_capacity() if capacity_bytes is None else capacity_bytes
+        options = GroupOptions(capacity_bytes=room, policy=policy)
         group = self._register(GroupSpec(0, full, options, pool=MEMO_POOL if capacity_bytes is None else full))
         if before is not None and before != group.reader.spec:  # the shards go on with the old pool or capacity
             self._drive(self._client.resize(group.reader.spec))
         with self._lock:
-            self._memos[name] = capacity_bytes, group
+            self._memos[name] = (capacity_bytes, policy), group
         return group
 
     def _memo_capacity(self) -> int:

@@ -7,7 +7,7 @@ import os
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal, get_args
 
 from raycache.errors import InvalidOption
 
@@ -22,6 +22,13 @@ GROUP_CAPACITY, GROUP_FRACTION = 64 * MIB, 1 / 4
 _SIZES = {"": 1, "b": 1, "k": KIB, "kb": 1000, "kib": KIB, "m": MIB, "mb": 1000**2, "mib": MIB}
 _SIZES |= {"g": GIB, "gb": 1000**3, "gib": GIB, "t": GIB << 10, "tb": 1000**4, "tib": GIB << 10}
 _SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+
+#: In which order entries go when there is no room; see docs/policies.md.
+Policy = Literal["lru", "s3fifo", "sieve", "gdsf"]
+POLICIES: tuple[str, ...] = get_args(Policy)
+#: Of a group, and of memoized functions: the seconds that went into their results are known.
+GROUP_POLICY: Policy = "lru"
+MEMO_POLICY: Policy = "gdsf"
 
 Size = int | str
 Duration = float | int | str | timedelta
@@ -93,6 +100,12 @@ def _checked(value: Any, kind: type | tuple[type, ...], option: str, what: str) 
         raise InvalidOption(f"{option}={value!r:.100}: {what}")
 
 
+def check_policy(policy: Any) -> None:
+    """Refuses what is not the name of a policy."""
+    if policy not in POLICIES:
+        raise InvalidOption(f"policy={policy!r:.100}: there is no such policy; choose one of {', '.join(POLICIES)}")
+
+
 def default_capacity(folder: str) -> int:
     """A shard's capacity in bytes where the user named none: a fraction of the file system that holds its pages."""
     vfs = os.statvfs(folder)
@@ -161,6 +174,7 @@ class GroupOptions:
     load_timeout_s: float = 600.0  # a getter call that takes longer is ended
     batch_size: int = 256  # keys in one call of a batch getter, at most
     near_bytes: int = 32 * MIB  # of decoded or encoded values kept in each client process; 0: none
+    policy: Policy = GROUP_POLICY  # in which order entries go when there is no room
 
     def __post_init__(self) -> None:
         _checked(self.ttl_jitter, (int, float), "ttl_jitter", "a share of the ttl, from 0 up to (not with) 1")
@@ -171,6 +185,8 @@ class GroupOptions:
             raise InvalidOption(f"batch_size={self.batch_size}: a batch has at least one key")
         if self.load_timeout_s <= 0:
             raise InvalidOption(f"load_timeout={self.load_timeout_s}: a load needs some time; give seconds > 0")
+
+        check_policy(self.policy)
 
     def differences(self, other: GroupOptions) -> list[str]:
         """The options in which the two differ, like 'ttl_s: 5.0 here, None there'."""

@@ -160,6 +160,7 @@ def group_panel(spec: GroupSpec, seen: Seen[Stats]) -> Panel:
     """A group."""
     options = spec.options
     facts = [("getter", spec.getter_name or "none: values come from set"), ("capacity", _per_shard(spec))]
+    facts.append(("policy", options.policy))
     if options.ttl_s is not None:
         facts.append(("ttl", time_text(options.ttl_s)))
     if seen.value is not None:

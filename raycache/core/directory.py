@@ -175,7 +175,7 @@ class Directory:
         """
         shared = known.pool == new.pool != known.name  # whose capacity is not asked for
         options = known.options if shared else self._pool_options(new)
-        if (known.pool, known.options.capacity_bytes) == (new.pool, options.capacity_bytes):
+        if (known.pool, known.options) == (new.pool, options):
             return known
         if (refused := self._refused(new)) is not None:
             return refused

@@ -89,9 +89,9 @@ class Groups:
             self._drop(before)
             self._newest[spec.name] = spec.id
             self._groups[spec.id] = ShardGroup(replace(spec, definition=b""), self._store(spec))
-        if resize:
+        if resize or not spec.pool:  # a store of its own may be that of an earlier definition
             self._groups[spec.id].move(self._store(spec))
-            self._store(spec).resize(spec.options.capacity_bytes)
+            self._store(spec).resize(spec.options.capacity_bytes, spec.options.policy)
         if spec.definition:
             self._groups[spec.id].define(spec)
         return before if before < spec.id else 0
@@ -100,7 +100,8 @@ class Groups:
         """The store of the group's pool."""
         name = spec.pool or f"group {spec.name}"
         if name not in self._stores:
-            self._stores[name] = Store(spec.options.capacity_bytes, self._pages, self._make_room)
+            options = spec.options
+            self._stores[name] = Store(options.capacity_bytes, self._pages, options.policy, self._make_room)
         return self._stores[name]
 
     def _drop(self, id: int) -> None:

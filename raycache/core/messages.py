@@ -203,7 +203,7 @@ class Report:
 
     group: int
     stats: Stats
-    touched: tuple[bytes, ...]
+    touched: tuple[bytes, ...]  # once for each hit that counts
     asked: tuple[Asked, ...] = ()  # to the shard of its own node alone
 
 

@@ -8,7 +8,6 @@ record and large value, and the sum over `usage`; it does not exceed the capacit
 
 from __future__ import annotations
 
-import heapq
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,7 +16,8 @@ from itertools import groupby
 from typing import NamedTuple
 
 from raycache.core import record
-from raycache.core.eviction import LRU, Policy
+from raycache.core.eviction import BY_NAME, Policy
+from raycache.core.expiries import Expiries
 from raycache.core.messages import Future, group_of
 from raycache.core.pages import Pages, PagesFull
 
@@ -50,15 +50,21 @@ class Usage:
 class Store:
     """Entries by full key. Not thread-safe; the shard's lock guards it."""
 
-    def __init__(self, capacity_bytes: int, pages: Pages, make_room: Callable[[int], None] = lambda more: None) -> None:
+    def __init__(
+        self,
+        capacity_bytes: int,
+        pages: Pages,
+        policy: str = "lru",
+        make_room: Callable[[int], None] = lambda more: None,
+    ) -> None:
         """`make_room`: told how many bytes more there will be; what lies in the pages beside the entries gives way."""
-        self.capacity_bytes, self._make_room = capacity_bytes, make_room
+        self.capacity_bytes, self.policy, self._make_room = capacity_bytes, policy, make_room
         self.bytes = 0
         self.usage: defaultdict[int, Usage] = defaultdict(Usage)  # by group
         self._pages = pages
-        self._policy: Policy = LRU()
+        self._policy: Policy = BY_NAME[policy]()
         self._large: dict[bytes, Future] = {}
-        self._expiries: list[tuple[float, bytes]] = []  # a heap; entries replaced or gone stay in it until then
+        self._expiries = Expiries()
 
     def __len__(self) -> int:
         return len(self._policy)
@@ -70,7 +76,7 @@ class Store:
         return iter(self._policy)
 
     def get(self, key: bytes, now: float) -> bytes | None:
-        """The record of a live entry, which becomes the most recent one."""
+        """The record of a live entry, which is hit."""
         if key not in self._policy:
             return None
         stored = self._pages.get(key)
@@ -95,7 +101,7 @@ class Store:
         self._large[key] = large
 
     def touch(self, keys: Iterable[bytes]) -> None:
-        """These were hit where the shard did not see it."""
+        """These were hit where the shard did not see it; a key stands here once for each hit that counts."""
         for key in keys:
             self._policy.touch(key)
 
@@ -122,7 +128,7 @@ class Store:
         """One transaction: what is replaced goes, then what is evicted, then the new entries come."""
         self._make_room(min(size, self.capacity_bytes - self.bytes))
         replaced = {key: self._large.get(key) for key in entries if key in self._policy}
-        self._forget(replaced)
+        hits = self._forget(replaced)
         evicted = self._evict(self.bytes + size - self.capacity_bytes)
         puts = {key: record.sealed(key, entry.record) for key, entry in entries.items()}
         try:
@@ -132,22 +138,22 @@ class Store:
             if not self._put_when_full(puts):
                 return list(entries)
         for key, entry in entries.items():
-            self.recover(key, entry.record)
+            self.recover(key, entry.record, hits[key] + 1 if key in hits else 0)
             if entry.large is not None:
                 self._large[key] = entry.large
         self._trim_expiries()
         return []
 
-    def recover(self, key: bytes, stored: bytes) -> None:
-        """Takes an entry that the pages have into the books."""
+    def recover(self, key: bytes, stored: bytes, hits: int = 0) -> None:
+        """Takes an entry that the pages have into the books, with the hits that it has had if they are known."""
         size, usage = entry_bytes(key, stored), self.usage[group_of(key)]
         self.bytes += size
         usage.entries += 1
         usage.bytes += size
-        self._policy.add(key)
-        expires = record.header(stored).expires
-        if expires != record.NEVER:
-            heapq.heappush(self._expiries, (expires, key))
+        head = record.header(stored)
+        self._policy.add(key, size, head.cost_s, hits)
+        if head.expires != record.NEVER:
+            self._expiries.add(key, head.expires)
 
     def _put_when_full(self, puts: dict[bytes, bytes]) -> bool:
         self._make_room(sys.maxsize)
@@ -182,19 +188,21 @@ class Store:
             self.usage[group_of(victim)].evictions += 1
         return victims
 
-    def _forget(self, keys: Iterable[bytes]) -> None:
-        """Takes entries out of everything but the pages."""
-        self._account_gone(self._pages.get_many(keys))
+    def _forget(self, keys: Iterable[bytes]) -> dict[bytes, int]:
+        """Takes entries out of everything but the pages; the hits that each has had."""
+        return self._account_gone(self._pages.get_many(keys))
 
-    def _account_gone(self, gone: dict[bytes, bytes]) -> None:
+    def _account_gone(self, gone: dict[bytes, bytes]) -> dict[bytes, int]:
+        hits = {}
         for key, stored in gone.items():
             if key in self._policy:
                 size, usage = entry_bytes(key, stored), self.usage[group_of(key)]
                 self.bytes -= size
                 usage.bytes -= size
                 usage.entries -= 1
-                self._policy.discard(key)
+                hits[key] = self._policy.discard(key)
                 self._large.pop(key, None)
+        return hits
 
     def remove(self, keys: Iterable[bytes]) -> int:
         """Removes entries; how many there were. Absent keys are fine."""
@@ -210,7 +218,7 @@ class Store:
         return len(present)
 
     def take(self, prefix: bytes) -> dict[bytes, Entry]:
-        """Takes out what starts with a prefix, the least recent first."""
+        """Takes out what starts with a prefix, in the order of the policy."""
         stored = self._pages.get_many([key for key in self._policy if key.startswith(prefix)])
         taken = {key: Entry(each, self._large.get(key)) for key, each in stored.items()}
         self.remove(taken)
@@ -222,9 +230,8 @@ class Store:
 
     def forget_all(self) -> None:
         """After the pages were dropped: there are no entries any more."""
-        self.bytes, self._policy = 0, LRU()
+        self.bytes, self._policy, self._expiries = 0, BY_NAME[self.policy](), Expiries()
         self._large.clear()
-        self._expiries.clear()
         for usage in self.usage.values():
             usage.entries = usage.bytes = 0
 
@@ -232,28 +239,36 @@ class Store:
         """Makes room until the entries fit into the capacity."""
         self._delete(self._evict(self.bytes - self.capacity_bytes))
 
-    def resize(self, capacity_bytes: int) -> None:
-        """Another capacity from now on; what no longer fits goes."""
+    def resize(self, capacity_bytes: int, policy: str | None = None) -> None:
+        """Another capacity, and perhaps another policy, from now on; what no longer fits goes."""
         self.capacity_bytes = capacity_bytes
+        if policy not in (None, self.policy):
+            self.policy, keys = policy, list(self._policy)
+            self._policy = BY_NAME[policy]()
+            for key, stored in self._pages.get_many(keys).items():
+                self._policy.add(key, entry_bytes(key, stored), record.header(stored).cost_s)
         self.trim()
 
     def expire(self, now: float) -> None:
-        """Removes what is over, whatever its recency."""
-        due = []
-        while self._expiries and self._expiries[0][0] <= now:
-            due.append(heapq.heappop(self._expiries)[1])
-        self._expire([k for k, stored in self._pages.get_many(due).items() if record.header(stored).expires <= now])
+        """Removes what is over, whatever its place in the order."""
+        due = self._times(self._expiries.due(now, self._times))
+        self._expire([key for key, expires in due.items() if expires <= now])
+
+    def _times(self, keys: Iterable[bytes]) -> dict[bytes, float]:
+        """When the entries are over."""
+        return {key: record.header(stored).expires for key, stored in self._pages.get_many(keys).items()}
 
     def _expire(self, over: Iterable[bytes]) -> None:
         for group, keys in groupby(sorted(over), group_of):
             self.usage[group].expirations += self.remove(list(keys))
 
     def _trim_expiries(self) -> None:
-        """Makes the heap anew when most of it is about entries that were replaced or are gone."""
+        """Makes the expiries anew when most of them are about entries that were replaced or are gone."""
         if len(self._expiries) > 2 * len(self._policy) + 64:
-            live = ((k, record.header(stored).expires) for k, stored in self._pages.get_many(self._policy).items())
-            self._expiries = [(expires, key) for key, expires in live if expires != record.NEVER]
-            heapq.heapify(self._expiries)
+            self._expiries = Expiries()
+            for key, expires in self._times(self._policy).items():
+                if expires != record.NEVER:
+                    self._expiries.add(key, expires)
 
     def scan(self, prefix: bytes, after: bytes = b"", limit: int | None = None) -> list[bytes]:
         """Keys of entries that start with a prefix, in the order of the pages, from after a key of an earlier scan on;

@@ -58,7 +58,7 @@ from raycache.core.messages import (
 from raycache.core.ring import MOST_WEIGHT, Ring
 from raycache.core.stats import Stats
 from raycache.errors import InvalidOption, VersionMismatch
-from raycache.options import MOST_S, GroupOptions
+from raycache.options import MOST_S, POLICIES, GroupOptions
 
 #: Epochs grow by one: no directory gets here. From a larger one a shard would never come back to its cache's.
 MOST_EPOCH = 1 << 62
@@ -194,6 +194,7 @@ def _spec(spec: Any, least: int) -> str:
         _is(spec.pool, str, "its pool"),
         _is(spec.definition, bytes, "its definition"),
         _number(spec.options.capacity_bytes, 0, 1 << 63, "its capacity"),
+        "" if spec.options.policy in POLICIES else f"its policy is {spec.options.policy!r:.100}",
     )
 
 

@@ -71,7 +71,7 @@ class Binding:
 
     def __init__(self, identity: Identity, cache: Cache) -> None:
         self.identity, self.cache, self.options = identity, cache, identity.options
-        self.group = cache.memo_group(identity.name, self.options.capacity_bytes)
+        self.group = cache.memo_group(identity.name, self.options.capacity_bytes, self.options.policy)
         self.reader, self.client = self.group.reader, self.group.client
         self.holding = Holding(self.client)
         self._network = cache.network
@@ -132,7 +132,9 @@ class Binding:
         options, known = self.options, self.reader.spec
         spec = replace(
             known,
-            options=replace(options.of_loads(), capacity_bytes=known.options.capacity_bytes),
+            options=replace(
+                options.of_loads(), capacity_bytes=known.options.capacity_bytes, policy=known.options.policy
+            ),
             getter_name=self.identity.name,
             getter_code=code.digest.hex(),
             batch=options.batch is not None,

@@ -23,7 +23,7 @@ from raycache.memo.mapping import imap
 from raycache.memo.memo import Memo
 from raycache.memo.options import MemoOptions, memo_options
 from raycache.memo.panel import memoized_panel
-from raycache.options import Duration, Size
+from raycache.options import Duration, Policy, Size
 
 _REFUSED = (
     (inspect.isgeneratorfunction, "a generator function: what it yields is used up by whoever reads it first"),
@@ -50,6 +50,7 @@ def memoize(
     depends: Iterable[Any] | None = None,
     name: str | None = None,
     capacity: Size | None = None,
+    policy: Policy | None = None,
     where: Literal["task", "caller"] = "task",
     batch: str | None = None,
     batch_size: int | None = None,
@@ -76,6 +77,8 @@ def memoize(function: Any = None, /, **options: Any) -> Any:
         depends: what else the function depends on: functions, classes, modules, values. (Of a file give what is in it.)
         name: what the function is called in the cache; its module and qualified name by default.
         capacity: bytes per shard of its own; by default it shares those of all memoized functions.
+        policy: which results of a capacity of its own go first: "gdsf", those that cost the least to compute again for
+            their bytes and hits; or "lru", "s3fifo", "sieve".
         where: "task" runs it as a Ray task, "caller" in the calling process; in both cases once per key in the cluster.
         batch: the list argument of a vectorised function, which returns one value for each of its items, in order. Each
             item is cached by itself, and only the missing ones are passed on; a call returns a list.

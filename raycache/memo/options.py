@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 from raycache.cache import Cache
 from raycache.errors import InvalidOption
-from raycache.options import GroupOptions, parse_seconds, parse_size
+from raycache.options import MEMO_POLICY, GroupOptions, Policy, check_policy, parse_seconds, parse_size
 
 #: The names under which `memoize` takes them.
 _OPTIONS = (
-    *("ttl", "negative_ttl", "load_timeout", "ignore", "key", "version", "depends", "name", "capacity", "where"),
-    *("batch", "batch_size", "task_options", "cache"),
+    *("ttl", "negative_ttl", "load_timeout", "ignore", "key", "version", "depends", "name", "capacity", "policy"),
+    *("where", "batch", "batch_size", "task_options", "cache"),
 )
 
 
@@ -25,6 +25,7 @@ class MemoOptions:
     negative_ttl_s: float | None = None
     load_timeout_s: float | None = None
     capacity_bytes: int | None = None
+    policy: Policy = MEMO_POLICY
     ignore: tuple[str, ...] = ()
     key: Callable[..., Any] | None = None
     version: str | None = None
@@ -64,6 +65,12 @@ def memo_options(**given: Any) -> MemoOptions:
         fields["version"] = str(fields["version"])
     options = MemoOptions(**fields)
     _check(options)
+    check_policy(options.policy)
+    if options.policy != MEMO_POLICY and options.capacity_bytes is None:
+        raise InvalidOption(
+            f"policy={options.policy!r} is for a function with a capacity of its own: give capacity= too. What all "
+            f"memoized functions share goes by {MEMO_POLICY!r}"
+        )
     options.of_loads()
     return options
 

@@ -37,6 +37,7 @@ def _options(options: MemoOptions) -> Iterator[tuple[str, str]]:
         yield "ttl", time_text(options.ttl_s)
     if options.capacity_bytes is not None:
         yield "capacity", f"{size_text(options.capacity_bytes)} per shard"
+        yield "policy", options.policy
     if options.ignore:
         yield "ignored", ", ".join(options.ignore)
     if options.version is not None:

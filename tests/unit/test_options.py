@@ -131,6 +131,9 @@ def test_a_group_takes_what_was_said():
 
 
 BAD = [
+    {"policy": "LRU"},
+    {"policy": 7},
+    {"policy": ["lru"]},
     {"ttl_jitter": 1.0},
     {"ttl_jitter": -0.1},
     {"ttl_jitter": "much"},
@@ -155,6 +158,13 @@ def test_an_option_of_a_group_that_makes_no_sense_is_refused_with_its_value(give
 
     assert f"{name}=" in str(refused.value)
     assert str(value) in str(refused.value)
+
+
+def test_a_policy_that_there_is_not_is_refused_with_those_that_there_are():
+    with pytest.raises(
+        InvalidOption, match="policy='mru': there is no such policy; choose one of lru, s3fifo, sieve, gdsf"
+    ):
+        group_options(1 << 30, policy="mru")
 
 
 BAD_OF_A_CACHE = [

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+from copy import copy
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -112,6 +114,16 @@ RESULTS = {
     "at no cost": Loaded(1, b"value", None, math.nan, 5),
     "of no size": Loaded(1, b"value", None, 1.0, -5),
 }
+
+
+def unchecked(options: GroupOptions, **wrong: Any) -> GroupOptions:
+    """Options as they come out of a pickle, which nobody has checked."""
+    made = copy(options)
+    for name, value in wrong.items():
+        object.__setattr__(made, name, value)
+    return made
+
+
 SPECS = {
     "none": None,
     "of id 0": replace(SPEC, id=0),
@@ -119,6 +131,7 @@ SPECS = {
     "of a negative id": replace(SPEC, id=-1),
     "named by a number": replace(SPEC, name=7),
     "without options": replace(SPEC, options=None),
+    "of an unknown policy": replace(SPEC, options=unchecked(OPTIONS, policy="mru")),
     "of a negative capacity": replace(SPEC, options=GroupOptions(capacity_bytes=-1)),
 }
 TO_SHARD = [

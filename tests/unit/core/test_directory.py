@@ -243,6 +243,7 @@ def test_the_same_definition_is_the_same_group(directory):
 
 DIFFERENCES = {
     "ttl_s: 5.0 here, None there": replace(USERS, options=GroupOptions(capacity_bytes=600, ttl_s=5.0)),
+    "policy: 'sieve' here, 'lru' there": replace(USERS, options=GroupOptions(capacity_bytes=600, policy="sieve")),
     "capacity_bytes: 100 here, 600 there": replace(USERS, options=GroupOptions(capacity_bytes=100)),
     "getter: app.other here, app.fetch_user there": replace(USERS, getter_name="app.other"),
     "getter: None here, app.fetch_user there": replace(USERS, getter=None, getter_name="", getter_code=""),

@@ -130,6 +130,19 @@ def test_many_deletes_go_in_several_transactions(pages):
     assert pages.scan(b"") == [b"24999"]
 
 
+@pytest.mark.parametrize(
+    ("names", "most"),
+    [(str, 260), ("{:08d}".format, 200)],
+    ids=["numbers as text, amid those of earlier batches", "in the order of keys"],
+)
+def test_batches_leave_no_page_half_empty(pages, names, most):
+    """Of records of 150 bytes: what is put in the order of keys fills pages, the rest two thirds of them."""
+    for first in range(0, 5000, 500):
+        pages.write({names(number).encode(): bytes(150) for number in range(first, first + 500)})
+
+    assert 5000 * 150 / 4096 < pages._env.stat()["leaf_pages"] * 4096 / 4096 <= 5000 * most / 4096
+
+
 def test_memory_of_deleted_records_is_used_again(pages):
     """The file grows to what was needed at once, and no further."""
     for _ in range(6):

@@ -114,6 +114,15 @@ def test_a_definition_that_is_known_changes_nothing(bench):
     assert bench.peek("a") == [1]
 
 
+def test_a_group_that_is_defined_anew_has_the_capacity_and_the_policy_of_its_new_definition(bench):
+    bench.define(1, capacity_bytes=1000)
+    bench.define(2, capacity_bytes=600, policy="gdsf")
+    for name in "abc":
+        bench.set(name, bytes(250), group=2)
+
+    assert (bench.info().entries, bench.shard._groups.get(2).store.policy) == (2, "gdsf")
+
+
 @pytest.mark.parametrize("touched", [(), ("a",)], ids=["unseen", "reported"])
 def test_hits_that_are_reported_keep_an_entry(bench, touched):
     bench.define(capacity_bytes=1000)

@@ -10,6 +10,7 @@ from raycache.core.keys import encode
 from raycache.core.messages import group_prefix
 from raycache.core.pages import Pages
 from raycache.core.store import Entry, Store, entry_bytes
+from raycache.options import POLICIES
 
 GROUP = 7
 OVERHEAD = len(group_prefix(GROUP)) + 1 + record.OVERHEAD_BYTES  # of every entry: group, kind of key, header, sum
@@ -135,6 +136,57 @@ def test_replacing_over_and_over_keeps_the_books_of_expiries_small(store):
     store.expire(1004.0)
 
     assert (len(store), store.usage[GROUP].expirations) == (0, 2)
+
+
+def test_an_entry_that_is_replaced_keeps_the_hits_that_it_had(pages):
+    """By frequency, a key that is set again and again is not one that nobody has asked for."""
+    store = Store(1000, pages, "gdsf")
+    for name in "abc":
+        store.put({key(name): entry(bytes(250))})
+    store.touch([key("a")] * 3)
+    store.put({key("a"): entry(bytes(250))})
+    store.touch([key("b"), key("c")])
+    store.put({key("d"): entry(bytes(250)), key("e"): entry(bytes(250))})
+
+    assert key("a") in store
+
+
+def costly(seconds: float) -> Entry:
+    return Entry(record.pack(record.Header(record.NEVER, 0.0, seconds, 0), bytes(250)))
+
+
+def test_what_is_recovered_is_worth_what_it_has_cost(pages):
+    """The record says it; that is all that a restarted shard has."""
+    before = Store(1000, pages, "gdsf")
+    before.put({key("dear"): costly(9.0), key("cheap"): costly(0.1), key("cheaper"): costly(0.01)})
+    store = Store(1000, pages, "gdsf")
+    for name, stored in pages.items(b"", 10):
+        store.recover(name, stored)
+    store.put({key("new"): costly(1.0)})
+
+    assert sorted(store) == sorted(map(key, ("dear", "cheap", "new")))
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_bound_holds_and_bytes_are_exact_by_every_policy(pages, policy):
+    store = Store(3000, pages, policy)
+    for number in range(300):
+        store.put({key(str(number % 40)): entry(bytes(number * 37 % 400))})
+        store.get(key(str(number * 7 % 40)), 0.0)
+
+        assert store.bytes == sum(entry_bytes(name, stored) for name, stored in pages.items(b"", 100)) <= 3000
+    assert sorted(store) == pages.scan(b"")
+
+
+def test_another_policy_takes_over_all_entries(pages):
+    store = Store(1000, pages)
+    store.put({key("dear"): costly(9.0), key("cheap"): costly(0.1), key("cheaper"): costly(0.01)})
+    store.resize(700, "gdsf")
+
+    assert (store.policy, sorted(store)) == ("gdsf", [key("cheap"), key("dear")])
+    store.forget_all()
+    store.put({key("dear"): costly(9.0), key("cheap"): costly(0.1), key("cheaper"): costly(0.01)})
+    assert key("dear") in store
 
 
 def test_removing_an_absent_key_is_safe(store):

@@ -6,8 +6,16 @@ import pytest
 
 import raycache
 from raycache import CapacityError
+from raycache.core.eviction import gdsf
+from raycache.core.messages import GetGroups
 
 VALUE = "x" * 1000
+
+
+@pytest.fixture(autouse=True)
+def costs_are_equal(monkeypatch):
+    """Whatever else the machine does while a getter runs."""
+    monkeypatch.setattr(gdsf, "_MISS_S", 1e6)
 
 
 def text(memo, name, **options):
@@ -41,6 +49,28 @@ def test_a_function_may_have_a_capacity_of_its_own(memo):
     assert filled(own) == 9
     assert shared.cache_info().currsize == 40
     assert own.cache_info().bytes <= 10_000
+
+
+def test_a_function_with_a_capacity_of_its_own_may_have_another_policy(memo, cache):
+    """By default it is the one of all memoized functions."""
+    for name, options in (("shared", {}), ("own", {"capacity": 10_000})):
+        text(memo, name, **options)(1)
+    text(memo, "other", capacity=10_000, policy="sieve")(1)
+    specs = cache._ask(GetGroups())
+
+    assert {name: spec.options.policy for name, spec in specs.items()} == {
+        "memo:shared": "gdsf",
+        "memo:own": "gdsf",
+        "memo:other": "sieve",
+    }
+
+
+def test_the_last_policy_counts_and_keeps_the_results(memo, cache):
+    for policy in ("sieve", "gdsf", "lru"):
+        text(memo, "f", capacity=10_000, policy=policy)(1)
+
+    assert cache._ask(GetGroups())["memo:f"].options.policy == "lru"
+    assert cache.stats().loads_started == 1
 
 
 def test_a_result_too_large_for_the_capacity_is_returned_and_not_kept(memo, where, tally):

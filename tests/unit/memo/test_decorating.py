@@ -218,6 +218,11 @@ WRONG = {
     "negative ttl": ({"negative_ttl": -1}, "negative_ttl=-1"),
     "load timeout": ({"load_timeout": "x"}, "load_timeout='x'"),
     "capacity": ({"capacity": "much"}, "capacity='much'"),
+    "policy": ({"policy": "best", "capacity": 1000}, "policy='best': there is no such policy; choose one of lru, s3"),
+    "policy of what all share": (
+        {"policy": "sieve"},
+        "policy='sieve' is for a function with a capacity of its own: give",
+    ),
     "unknown option": ({"tll": 5}, "tll= is no option of memoize; it has ttl, negative_ttl"),
     "an option's inner name": ({"ttl_s": 5}, "ttl_s= is no option of memoize"),
 }
