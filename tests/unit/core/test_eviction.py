@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from itertools import pairwise
 
 import pytest
@@ -175,7 +175,7 @@ def things_in(policy) -> int:
         if id(each) in seen:
             continue
         seen.add(id(each))
-        if isinstance(each, (dict, set, list)):
+        if isinstance(each, (dict, set, list, deque)):
             total += len(each)
             todo += each.values() if isinstance(each, dict) else each
         elif type(each).__module__.startswith("raycache"):
