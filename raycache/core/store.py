@@ -23,6 +23,8 @@ from raycache.core.pages import Pages, PagesFull
 
 #: Share of the entries that go at once when shared memory is full before the capacity is reached, and how often.
 _SHARE_WHEN_FULL, _TRIES_WHEN_FULL = 8, 3
+#: Entries that are put in one transaction, at most: it takes a copy of every page that it touches.
+_PUTS_AT_ONCE = 1000
 
 
 class Entry(NamedTuple):
@@ -115,7 +117,7 @@ class Store:
         size = 0
         for key, entry in entries.items():
             one = entry_bytes(key, entry.record)
-            if batch and size + one > self.capacity_bytes:
+            if len(batch) == _PUTS_AT_ONCE or (batch and size + one > self.capacity_bytes):
                 unstored += self._put(batch, size)
                 batch, size = {}, 0
             batch[key] = entry
