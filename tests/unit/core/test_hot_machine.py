@@ -30,7 +30,10 @@ class EntriesAndCopies(RuleBasedStateMachine):
         self.pages = Pages.create(Path(self.folder.name), 4 << 20)
         self.versions = Versions(Path(self.folder.name) / "versions", create=True)
         self.copies = Copies(self.pages, self.versions, CAPACITY, SHARE, lambda: sum(s.bytes for s in self.stores))
-        self.stores = [Store(2500, self.pages, self.copies.give_way), Store(1500, self.pages, self.copies.give_way)]
+        self.stores = [
+            Store(2500, self.pages, make_room=self.copies.give_way),
+            Store(1500, self.pages, make_room=self.copies.give_way),
+        ]
         self.now, self.truth = 0.0, dict.fromkeys(OTHERS, 0)
 
     def teardown(self) -> None:
@@ -105,7 +108,7 @@ def test_a_full_file_system_takes_copies_before_it_takes_entries(tmp_path):
     pages = Pages.create(tmp_path, 4 << 20)
     versions = Versions(tmp_path / "versions", create=True)
     copies = Copies(pages, versions, 8 << 20, 1.0, lambda: store.bytes)
-    store = Store(8 << 20, pages, copies.give_way)
+    store = Store(8 << 20, pages, make_room=copies.give_way)
     stored = record.pack(record.Header(record.NEVER, 0.0, 0.0, 0), bytes(8000))
     kept = sum(copies.keep([Copied(b"\0\0\0\2s%d" % number, stored, 0)]) for number in range(250))
     unstored = [store.put({b"\0\0\0\1s%d" % number: Entry(stored)}) for number in range(300)]
