@@ -7,9 +7,10 @@ Bytes of str and bytes keys keep the order of the keys, and a prefix of a key is
 
 from __future__ import annotations
 
+import contextlib
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import mmh3
@@ -58,6 +59,19 @@ def encoder(prefix: bytes) -> Callable[[Key], bytes]:
             except UnicodeEncodeError:  # a lone surrogate, as in file names that are not UTF-8
                 pass
         return prefix + encode(key)
+
+    return encoded
+
+
+def encoder_of_many(prefix: bytes) -> Callable[[Sequence[Key]], list[bytes]]:
+    """The same for many keys at once."""
+    one, start = encoder(prefix), prefix + _STR
+
+    def encoded(keys: Sequence[Key]) -> list[bytes]:
+        if {str}.issuperset(map(type, keys)) and all(keys) and max(map(len, keys), default=0) <= _SURELY_FITS:  # type: ignore[arg-type]
+            with contextlib.suppress(UnicodeEncodeError):  # see above
+                return [start + key.encode() for key in keys]  # type: ignore[union-attr]
+        return [one(key) for key in keys]
 
     return encoded
 

@@ -7,7 +7,7 @@ caller drives, in a thread or an event loop.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from raycache.core import hot, record
@@ -17,11 +17,11 @@ from raycache.core.codec import ABSENT, STUB, decode, decode_first
 from raycache.core.fetch import Calls, Claimed, Found, NotThere, Result, found
 from raycache.core.keys import Key
 from raycache.core.messages import Filling, GroupSpec, group_prefix
-from raycache.core.near import ENTRY_BYTES, UNSHARED, Near, Voucher, name_of
+from raycache.core.near import UNSHARED, Near, NearEntry, Voucher, name_of, names_of
 from raycache.core.remote import Remote, asked, copies
 from raycache.core.stats import Stats
 from raycache.core.steps import Steps, Wait
-from raycache.core.versions import slot_of
+from raycache.core.versions import slot_of, slots_of
 from raycache.errors import InvalidKey, NotFound
 
 #: Stands for "no default was given": a missing key raises.
@@ -44,7 +44,7 @@ class Reader:
         self.members = client.members
         self.prefix = group_prefix(spec.id)
         #: A key as it stands in messages and pages.
-        self.full = core_keys.encoder(self.prefix)
+        self.full, self.fulls = core_keys.encoder(self.prefix), core_keys.encoder_of_many(self.prefix)
         self.near = Near(spec.options.near_bytes)
         self._counts: Counter[str] = Counter()
         self._page_hits, self._hot_hits, self._saved_s, self._saved_bytes = 0, 0, 0.0, 0
@@ -71,66 +71,79 @@ class Reader:
             stored = hot.read(pages[home].pages, full, version := slots[slot]) if home else None
         if stored is None:
             return MISS
-        return self._read(key, full, stored, now, (lease, slots, slot, version), counted, shard is None)
+        if (entry := self._entry(full, stored, now, (lease, slots, slot, version))) is None:
+            return MISS
+        if counted:
+            self._count_pages((entry,), shard is None)
+        value = entry.value
+        self.near.put(key if type(key) is str else name_of(key, full), entry)
+        return value
 
     def here_many(self, keys: Mapping[bytes, Key], *, counted: bool = True) -> dict[bytes, Any]:
         """What `here` gives for many keys, by their full keys, but for those that are a MISS. Every step is done for
         all keys before the next one, so that the pages of a shard are read in one transaction."""
+        got, missing = self._near_many(keys, counted)
+        points = [point for point, _ in map(core_keys.hashed, missing)]
+        lease, slots, pages, home, _ = self.members.local
+        vouchers = [(lease, slots, slot, slots[slot]) for slot in slots_of(points)]
+        if not (now := self.clock()) < lease[0]:
+            return got
+        for id, places in self.members.ring.owners_at(points).items():
+            some = {missing[place]: vouchers[place] for place in places}
+            shard = pages.get(id)  # type: ignore[arg-type]  # None is in no pages
+            records: Mapping[bytes, bytes] = {}
+            if shard is not None and now < shard.lease[0]:
+                records = shard.pages.get_many(some)
+            elif shard is None and home:  # as near entries are used: the lease first, then the slots
+                some = {full: (lease, slots, slot, slots[slot]) for full, (_, _, slot, _) in some.items()}
+                records = hot.read_many(pages[home].pages, {full: voucher[3] for full, voucher in some.items()})
+            read = [self._entry(full, stored, now, some[full]) for full, stored in records.items()]
+            got |= self._keep_many(keys, [entry for entry in read if entry is not None], counted, shard is None)
+        return got
+
+    def _near_many(self, keys: Mapping[bytes, Key], counted: bool) -> tuple[dict[bytes, Any], list[bytes]]:
+        """What is near, and the keys of what is not."""
         near, now = self.near.entries, self.clock()
         got: dict[bytes, Any] = {}
-        missing: dict[bytes, int] = {}
-        for full, key in keys.items():
-            entry = near.get(key if type(key) is str else name_of(key, full))
+        missing: list[bytes] = []
+        for full, entry in zip(keys, map(near.get, names_of(keys)), strict=True):
             if entry is not None and entry.live(now):
                 entry.hits += counted
                 got[full] = self.decoded(entry.result) if entry.value is UNSHARED else entry.value
             else:
-                missing[full] = core_keys.hashed(full)[0]
-        lease, slots, pages, home, _ = self.members.local
-        vouchers = {full: (lease, slots, slot := slot_of(point), slots[slot]) for full, point in missing.items()}
-        if not (now := self.clock()) < lease[0]:
-            return got
-        owned: dict[str | None, list[bytes]] = {}
-        owner_at = self.members.ring.owner_at
-        for full, point in missing.items():
-            owned.setdefault(owner_at(point), []).append(full)
-        for id, fulls in owned.items():
-            shard = pages.get(id)  # type: ignore[arg-type]  # None is in no pages
-            records: Mapping[bytes, bytes] = {}
-            if shard is not None and now < shard.lease[0]:
-                records = shard.pages.get_many(fulls)
-            elif shard is None and home:  # as near entries are used: the lease first, then the slots
-                versions = {full: slots[vouchers[full][2]] for full in fulls}
-                vouchers |= {full: (*vouchers[full][:3], version) for full, version in versions.items()}
-                records = hot.read_many(pages[home].pages, versions)
-            for full, stored in records.items():
-                value = self._read(keys[full], full, stored, now, vouchers[full], counted, shard is None)
-                if value is not MISS:
-                    got[full] = value
-        return got
+                missing.append(full)
+        return got, missing
 
-    def _read(
-        self, key: Key, full: bytes, stored: bytes, now: float, voucher: Voucher, counted: bool, copied: bool
-    ) -> Any:
-        """What a record from the pages, or from a copy there, is to this caller: a value, a NotThere, or MISS."""
+    def _entry(self, full: bytes, stored: bytes, now: float, voucher: Voucher) -> NearEntry | None:
+        """A record from the pages, or from a copy there, with its value; None where the shard must be asked."""
         expires, cost_s, tag = record.fields(stored)
         if tag == STUB or not now < expires:
-            return MISS
-        size = len(stored)
-        if counted:
-            self._page_hits += 1
-            self._saved_s += cost_s
-            self._saved_bytes += size
-            if len(self._touched) < NOTES:
-                self._touched.append(full)
-            if copied:
-                self._hot_hits += 1
-                self.remote.note(full)
+            return None
         value = found(stored, 0.0) if tag == ABSENT else decode_first(tag, stored, record.OVERHEAD_BYTES)
-        self.near.keep(
-            key if type(key) is str else name_of(key, full), full, value, stored, expires, cost_s, size, voucher
-        )
-        return value
+        return NearEntry(full, value, stored, expires, cost_s, len(stored), voucher)
+
+    def _keep_many(
+        self, keys: Mapping[bytes, Key], entries: list[NearEntry], counted: bool, copied: bool
+    ) -> dict[bytes, Any]:
+        """Counts and keeps what was read; the values, by full keys."""
+        if counted:
+            self._count_pages(entries, copied)
+        values = {entry.key: entry.value for entry in entries}
+        self.near.put_many(dict(zip(names_of({full: keys[full] for full in values}), entries, strict=True)))
+        return values
+
+    def _count_pages(self, entries: Collection[NearEntry], copied: bool) -> None:
+        """Gets that were answered from the pages, or from copies there."""
+        self._page_hits += len(entries)
+        for entry in entries:
+            self._saved_s += entry.cost_s
+            self._saved_bytes += entry.size
+        if len(self._touched) < NOTES:
+            self._touched += [entry.key for entry in entries]
+        if copied:
+            self._hot_hits += len(entries)
+            for entry in entries:
+                self.remote.note(entry.key)
 
     def tier(self, key: Key) -> str | None:
         """Where a key would be found without any call: "near", "pages" or "hot"; None where it takes a shard."""
@@ -175,7 +188,7 @@ class Reader:
         for entry, hits in self.near.take_hits():
             counts["near_hits"] += hits
             saved_s += hits * entry.cost_s
-            saved_bytes += hits * (entry.size - ENTRY_BYTES)
+            saved_bytes += hits * entry.size
             touched[entry.key] += hits
         if not any(counts.values()):
             return
@@ -231,7 +244,8 @@ class Lookup:
         """Looks near and into the pages, if `local`; `counted`: as gets."""
         self._reader, self._counted, self._filling = reader, counted, False
         #: Full keys and the keys that the caller gave, in the order asked.
-        self._keys: dict[bytes, Key] = {reader.full(key): key for key in keys}
+        asked = tuple(keys)
+        self._keys: dict[bytes, Key] = dict(zip(reader.fulls(asked), asked, strict=True))
         self._got = reader.here_many(self._keys, counted=counted) if local else {}
         #: Full keys that the shards must be asked for.
         self.missing = [full for full in self._keys if full not in self._got]
@@ -326,8 +340,8 @@ class Lookup:
         if isinstance(result, Found):
             size, cost_s = size_of(result), result.cost_s
         value = self._reader.decoded(result)
-        name = name_of(self._keys[full], full)
-        self._reader.near.keep(name, full, value, result, result.expires, cost_s, size, voucher)
+        entry = NearEntry(full, value, result, result.expires, cost_s, size, voucher)
+        self._reader.near.put(name_of(self._keys[full], full), entry)
         return value
 
     def take_claimed(self) -> dict[bytes, Claimed]:

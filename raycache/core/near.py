@@ -7,7 +7,7 @@ bytes; the oldest entry that was not hit since it was last passed over goes firs
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from raycache.core import record
@@ -28,6 +28,13 @@ def name_of(key: Any, full: bytes) -> Any:
     """An entry's name. A str is its own, so that a hit need not encode it; others go by their full keys, since to a
     dict 1 and True are the same."""
     return key if type(key) is str else (full, _OTHER)
+
+
+def names_of(keys: Mapping[bytes, Any]) -> Iterable[Any]:
+    """The names of entries for keys, by their full keys."""
+    if {str}.issuperset(map(type, keys.values())):
+        return keys.values()
+    return [name_of(key, full) for full, key in keys.items()]
 
 
 #: A version slot as it was read before the value: the lease, the slots, which slot, its version. A bare tuple, as one
@@ -61,7 +68,7 @@ class NearEntry:
         self.value = value  # decoded, or UNSHARED
         self.result = result  # encoded: a record, a blob, or that there is nothing
         self.expires, self.cost_s = expires, cost_s
-        self.size = size  # that it takes here
+        self.size = size  # of what is encoded
         self.lease, self.slots, self.slot, self.version = voucher
         self.hits = 0  # since they were last taken
         self.seen = 0  # of these, when it was last passed over; -1: hits were taken after that
@@ -92,44 +99,49 @@ class Near:
         self._largest = capacity_bytes * LARGEST_SHARE - ENTRY_BYTES
         self._lock = threading.Lock()
 
-    def keep(
-        self,
-        name: Any,
-        key: bytes,
-        value: Any,
-        result: Any,
-        expires: float,
-        cost_s: float,
-        size: int,
-        voucher: Voucher,
-    ) -> None:
-        """Keeps a result that is not too large; what its parts are says `NearEntry`."""
-        if size > self._largest:
+    def put(self, name: Any, entry: NearEntry) -> None:
+        """Keeps an entry that is not too large; its value only if several callers may have it."""
+        if entry.size > self._largest:
             return
-        shared = value if shareable(value) else UNSHARED
-        entry = NearEntry(key, shared, result, expires, cost_s, size + ENTRY_BYTES, voucher)
+        if not shareable(entry.value):
+            entry.value = UNSHARED
         entries = self.entries
         with self._lock:
             if name in entries:
                 self._drop(name)
             entries[name] = entry
-            self._bytes += entry.size
-            while self._bytes > self._capacity_bytes:
-                self._pass_over(entry)
+            self._bytes += entry.size + ENTRY_BYTES
+            self._make_room()
 
-    def _pass_over(self, newest: NearEntry) -> None:
-        """Drops the oldest entry, or gives it another round if it was hit since it was last passed over."""
-        oldest, passed = next(iter(self.entries.items()))
-        if passed is newest or passed.hits <= passed.seen:
-            self._drop(oldest)
-        else:
-            passed.seen = passed.hits
-            self.entries[oldest] = self.entries.pop(oldest)
+    def put_many(self, new: Mapping[Any, NearEntry]) -> None:
+        """The same for many entries, by their names."""
+        new = {name: entry for name, entry in new.items() if entry.size <= self._largest}
+        for entry in new.values():
+            if not shareable(entry.value):
+                entry.value = UNSHARED
+        with self._lock:
+            for name in self.entries.keys() & new.keys():
+                self._drop(name)
+            self.entries.update(new)
+            self._bytes += sum([entry.size for entry in new.values()]) + len(new) * ENTRY_BYTES
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Drops the oldest entries, but for those that were hit since they were last passed over: they get another
+        round."""
+        entries = self.entries
+        while self._bytes > self._capacity_bytes:
+            oldest, passed = next(iter(entries.items()))
+            if passed.hits <= passed.seen:
+                self._drop(oldest)
+            else:
+                passed.seen = passed.hits
+                entries[oldest] = entries.pop(oldest)
 
     def _drop(self, name: Any) -> None:
         entry = self.entries.pop(name, None)
         if entry is not None:
-            self._bytes -= entry.size
+            self._bytes -= entry.size + ENTRY_BYTES
             for aliases, alias in entry.aliases:
                 aliases.pop(alias, None)
             if entry.hits:

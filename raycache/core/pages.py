@@ -93,17 +93,12 @@ class Pages:
 
     def get_many(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         """Copies of the records that there are, all of one snapshot."""
-        found = {}
+        keys = list(keys)
+        cut = list(map(_cut, keys)) if max(map(len, keys), default=0) >= _LONGEST else keys
         txn = self._env.begin()
-        for key in keys:
-            record = txn.get(key if len(key) < _LONGEST else _cut(key))
-            if record is not None and len(key) >= _LONGEST:
-                full, record = _split(record)
-                record = record if full == key else None
-            if record is not None:
-                found[key] = record
+        found = {key: record for key, record in zip(keys, map(txn.get, cut), strict=True) if record is not None}
         txn.abort()
-        return found
+        return found if cut is keys else _without_cut(found)
 
     def scan(self, prefix: bytes, after: bytes = b"", limit: int | None = None) -> list[bytes]:
         """The keys that start with the prefix, in the order of the file, after a key given by an earlier scan."""
@@ -247,6 +242,12 @@ def _cut(key: bytes) -> bytes:
     if len(key) < _LONGEST:
         return key
     return key[: _LONGEST - _DIGEST] + blake2b(key, digest_size=_DIGEST).digest()
+
+
+def _without_cut(found: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """Records as they are, without the full keys that stand before those of long keys."""
+    split = {key: _split(stored) if len(key) >= _LONGEST else (key, stored) for key, stored in found.items()}
+    return {key: record for key, (full, record) in split.items() if full == key}
 
 
 def _split(stored: Any) -> tuple[bytes, bytes]:

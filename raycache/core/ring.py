@@ -9,7 +9,8 @@ member that sorts first has it.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 
@@ -50,6 +51,15 @@ class Ring:
             return None
         at = bisect_left(self._points, point)
         return shards[at if at < len(shards) else 0]
+
+    def owners_at(self, points: Sequence[int]) -> Mapping[str | None, Sequence[int]]:
+        """The owners of many keys, each with the places where its keys stand among the points."""
+        if len(self._shards) == 1 and points:
+            return {self._shards[0]: range(len(points))}
+        owned: defaultdict[str | None, list[int]] = defaultdict(list)
+        for place, point in enumerate(points):
+            owned[self.owner_at(point)].append(place)
+        return owned
 
     def owners(self, key: bytes, n: int | None = None) -> list[str]:
         """The first n different members (None: all with a weight) from the key's point on: owner, then stand-ins."""

@@ -29,6 +29,11 @@ def slot_of(digest: int) -> int:
     return digest % SLOTS
 
 
+def slots_of(digests: Iterable[int]) -> list[int]:
+    """The slots of many keys."""
+    return [digest % SLOTS for digest in digests]
+
+
 class Versions:
     """The mapped file: `slots`, the lease, which holds until the node's monotonic clock reads `lease[0]`, and the
     ticket of the shard's life as a member, which a restarted process finds in `ticket[0]` (0: none)."""

@@ -6,14 +6,14 @@ import math
 
 import pytest
 
-from raycache.core.near import ENTRY_BYTES, LARGEST_SHARE, UNSHARED, Near
+from raycache.core.near import ENTRY_BYTES, LARGEST_SHARE, UNSHARED, Near, NearEntry
 
 SIZE = 1000
 VOUCHER = ((math.inf,), (0,), 0, 0)
 
 
 def keep(near, name, value="value", size=SIZE):
-    near.keep(name, name.encode(), value, None, math.inf, 0.0, size, VOUCHER)
+    near.put(name, NearEntry(name.encode(), value, None, math.inf, 0.0, size, VOUCHER))
 
 
 @pytest.fixture
