@@ -566,7 +566,7 @@ class Shard:
             pid=self._info.pid,
             address=self._info.address,
             folder=self._info.folder,
-            weight=self._info.weight,
+            weight=self._ring.members.get(self.id, self._info.weight),
             capacity_bytes=self._info.capacity_bytes,
             entries=self._groups.count,
             bytes=self._groups.size,

@@ -78,6 +78,13 @@ def test_a_load_that_ends_where_its_key_is_no_longer_owned_is_not_stored_after_t
     assert bench.peek(THEIRS, standin=True) == [Missing()]
 
 
+def test_a_shard_tells_the_weight_that_it_has_in_the_newest_ring(bench):
+    before = bench.info().weight
+    bench.shard.handle(Learn(ring(2, "there", weight=0.25)))
+
+    assert (before, bench.info().weight) == (1.0, 0.25)
+
+
 def test_a_group_that_the_shard_does_not_know_is_asked_for(bench):
     assert bench.ask("a", group=9) == NoSuchGroup(9)
     assert bench.set("a", 1, group=9) == NoSuchGroup(9)
