@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from raycache.core import keys as core_keys
 from raycache.core import record
-from raycache.core.codec import ABSENT, Blob
+from raycache.core.codec import ABSENT, STUB, Blob
 from raycache.core.getters import loading, raised
 from raycache.core.members import ANSWER_S, ANSWER_S_PER_KEY, LEAST_ANSWER_S, Members
 from raycache.core.messages import (
@@ -181,9 +181,7 @@ class Fetch:
         """Asks the shards until each key has an answer; what they have becomes results, what they load flights."""
         moves, again, self._asking = 0, self._waited, self._clock()
         while keys:
-            targets: Targets = {}
-            for key in keys:
-                targets.setdefault(self._members.target(key), []).append(key)
+            targets = self._members.targets(keys)
             if self._reads:
                 self._reads = False
                 targets = yield from self._read(targets)
@@ -253,13 +251,22 @@ class Fetch:
 
     def _take_served(self, keys: list[bytes], served: Served) -> list[bytes]:
         """What came from a page server becomes results; the keys that it has nothing for that can be used."""
-        missing, offset = [], self._began - served.now
+        missing, now, offset = [], served.now, self._began - served.now
+        results, tiers = self._results, self._tiers
         for key, stored in zip(keys, served.records):  # noqa: B905  # the first of the keys
-            if stored is None or record.is_stub(stored) or not served.now < record.fields(stored)[0]:
+            if stored is None:
+                missing.append(key)
+                continue
+            expires, cost_s, tag = record.fields(stored)
+            if tag == STUB or not now < expires:
                 missing.append(key)
             else:
-                self._tiers.setdefault(key, "shard_hits")
-                self._results[key] = found(stored, offset)
+                tiers[key] = "shard_hits"
+                results[key] = (
+                    found(stored, offset)
+                    if tag == ABSENT
+                    else Found(tag, (record.body(stored),), expires + offset, cost_s)
+                )
         return missing
 
     def _patience_s(self, keys: Iterable[int] = ()) -> float:

@@ -79,17 +79,21 @@ class Reader:
         self.near.put(key if type(key) is str else name_of(key, full), entry)
         return value
 
-    def here_many(self, keys: Mapping[bytes, Key], *, counted: bool = True) -> dict[bytes, Any]:
-        """What `here` gives for many keys, by their full keys, but for those that are a MISS. Every step is done for
-        all keys before the next one, so that the pages of a shard are read in one transaction."""
+    def here_many(
+        self, keys: Mapping[bytes, Key], *, counted: bool = True
+    ) -> tuple[dict[bytes, Any], dict[bytes, Voucher]]:
+        """What `here` gives for many keys, by their full keys, but for those that are a MISS, and what vouches for keys
+        that were not near. Every step is done for all keys before the next one, so that the pages of a shard are read
+        in one transaction."""
         got, missing = self._near_many(keys, counted)
         points = [point for point, _ in map(core_keys.hashed, missing)]
         lease, slots, pages, home, _ = self.members.local
-        vouchers = [(lease, slots, slot, slots[slot]) for slot in slots_of(points)]
+        read = [(lease, slots, slot, slots[slot]) for slot in slots_of(points)]
         if not (now := self.clock()) < lease[0]:
-            return got
+            return got, {}
+        vouchers = dict(zip(missing, read, strict=True))
         for id, places in self.members.ring.owners_at(points).items():
-            some = {missing[place]: vouchers[place] for place in places}
+            some = {full: vouchers[full] for full in map(missing.__getitem__, places)}
             shard = pages.get(id)  # type: ignore[arg-type]  # None is in no pages
             records: Mapping[bytes, bytes] = {}
             if shard is not None and now < shard.lease[0]:
@@ -97,9 +101,9 @@ class Reader:
             elif shard is None and home:  # as near entries are used: the lease first, then the slots
                 some = {full: (lease, slots, slot, slots[slot]) for full, (_, _, slot, _) in some.items()}
                 records = hot.read_many(pages[home].pages, {full: voucher[3] for full, voucher in some.items()})
-            read = [self._entry(full, stored, now, some[full]) for full, stored in records.items()]
-            got |= self._keep_many(keys, [entry for entry in read if entry is not None], counted, shard is None)
-        return got
+            entries = [self._entry(full, stored, now, some[full]) for full, stored in records.items()]
+            got |= self._keep_many(keys, [entry for entry in entries if entry is not None], counted, shard is None)
+        return got, vouchers
 
     def _near_many(self, keys: Mapping[bytes, Key], counted: bool) -> tuple[dict[bytes, Any], list[bytes]]:
         """What is near, and the keys of what is not."""
@@ -170,12 +174,22 @@ class Reader:
             return found(result, 0.0) if tag == ABSENT else decode_first(tag, result, record.OVERHEAD_BYTES)
         return decode(result.tag, result.parts) if type(result) is Found else result
 
-    def count(self, tier: str, result: Result | None) -> None:
-        """A get that was not answered here."""
-        self._counts[tier] += 1
-        if tier == "shard_hits" and isinstance(result, Found):
-            self._saved_s += result.cost_s
-            self._saved_bytes += size_of(result)
+    def vouchers(self, fulls: Iterable[bytes]) -> dict[bytes, Voucher]:
+        """The version slots of keys, read before any value; none without a lease after that."""
+        local = self.members.local
+        slots = local.slots
+        at = {full: slot_of(core_keys.hashed(full)[0]) for full in fulls}
+        vouchers = {full: (local.lease, slots, slot, slots[slot]) for full, slot in at.items()}
+        return vouchers if self.clock() < local.lease[0] else {}
+
+    def count(self, tiers: Iterable[str]) -> None:
+        """Gets that were not answered here."""
+        self._counts.update(tiers)
+
+    def saved(self, result: Found) -> None:
+        """This was a hit in a shard."""
+        self._saved_s += result.cost_s
+        self._saved_bytes += size_of(result)
 
     def report(self) -> Steps[None]:
         """Tells the shards what was counted, and which keys were hit without their knowing."""
@@ -238,17 +252,21 @@ _MEANT = frozenset({NotThere, _Raise})
 class Lookup:
     """One lookup of some keys. `done` says whether the shards need not be asked, or not any more."""
 
-    __slots__ = ("_counted", "_filling", "_got", "_keys", "_reader", "missing")
+    __slots__ = ("_counted", "_filling", "_got", "_keys", "_reader", "_vouchers", "missing")
 
     def __init__(self, reader: Reader, keys: Iterable[Key], *, counted: bool = True, local: bool = True) -> None:
         """Looks near and into the pages, if `local`; `counted`: as gets."""
         self._reader, self._counted, self._filling = reader, counted, False
         #: Full keys and the keys that the caller gave, in the order asked.
         asked = tuple(keys)
-        self._keys: dict[bytes, Key] = dict(zip(reader.fulls(asked), asked, strict=True))
-        self._got = reader.here_many(self._keys, counted=counted) if local else {}
+        fulls = reader.fulls(asked) if len(asked) > 1 else map(reader.full, asked)
+        self._keys: dict[bytes, Key] = dict(zip(fulls, asked, strict=True))
+        self._got: dict[bytes, Any] = {}
+        self._vouchers: Mapping[bytes, Voucher] | None = None  # None: not read yet
+        if local:
+            self._got, self._vouchers = reader.here_many(self._keys, counted=counted)
         #: Full keys that the shards must be asked for.
-        self.missing = [full for full in self._keys if full not in self._got]
+        self.missing = [full for full in self._keys if full not in self._got] if self._got else list(self._keys)
 
     @property
     def done(self) -> bool:
@@ -268,20 +286,22 @@ class Lookup:
         compute, in `take_claimed`; when it has, it asks again for what others compute, until the lookup is `done`.
         """
         tiers = dict[bytes, str]()
-        vouchers = self._vouchers()
-        results: dict[bytes, Result] = {}
+        reader, counted, self._counted = self._reader, self._counted, False  # once, however often it asks
+        vouchers = reader.vouchers(self.missing) if self._vouchers is None else self._vouchers
         try:
             results = yield from self._ask(tiers, timeout_s, load, fresh, calls)
         finally:
-            if self._counted:
-                for full in self.missing:  # also where the caller's time ran out
-                    self._reader.count(tiers.get(full, "unavailable"), results.get(full))
-                self._counted = False  # once, however often it asks
+            if counted:  # also where the caller's time ran out
+                reader.count([tiers.get(full, "unavailable") for full in self.missing])
         for full, result in results.items():
-            if tiers.get(full) == "shard_hits" and isinstance(result, (Found, NotThere)) and full in vouchers:
-                self._reader.remote.note(full, result, vouchers[full])
+            voucher = vouchers.get(full)
+            if tiers.get(full) == "shard_hits":
+                if voucher is not None and isinstance(result, (Found, NotThere)):
+                    reader.remote.note(full, result, voucher)
+                if counted and type(result) is Found:
+                    reader.saved(result)
             if type(result) is not Filling:
-                self._got[full] = self._land(full, result, vouchers.get(full))
+                self._got[full] = self._land(full, result, voucher)
         self.missing = [full for full in self.missing if full not in self._got]
         self._filling = True
         return self
@@ -318,15 +338,7 @@ class Lookup:
 
     def _take_here(self, fulls: list[bytes]) -> None:
         """Takes what is near or on this node by now."""
-        self._got |= self._reader.here_many({full: self._keys[full] for full in fulls}, counted=False)
-
-    def _vouchers(self) -> dict[bytes, Voucher]:
-        """The version slots of the missing keys, read before any value; none without a lease after that."""
-        local = self._reader.members.local
-        slots = local.slots
-        at = {full: slot_of(core_keys.digest(full)) for full in self.missing}
-        vouchers = {full: (local.lease, slots, slot, slots[slot]) for full, slot in at.items()}
-        return vouchers if self._reader.clock() < local.lease[0] else {}
+        self._got |= self._reader.here_many({full: self._keys[full] for full in fulls}, counted=False)[0]
 
     def _land(self, full: bytes, result: Result, voucher: Voucher | None) -> Any:
         """What came from a shard, for this caller; kept near if that may be."""

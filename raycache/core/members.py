@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from raycache.core import keys as core_keys
 from raycache.core.messages import (
     Ack,
     Define,
@@ -121,6 +122,16 @@ class Members:
             if not self.suspected(shard):
                 return shard, rank > 0
         return None, False
+
+    def targets(self, keys: list[bytes]) -> dict[tuple[str | None, bool], list[bytes]]:
+        """The same for many keys: whom to ask for which."""
+        targets: dict[tuple[str | None, bool], list[bytes]] = {}
+        if self._outage is None and not self._suspects:
+            owned = self.ring.owners_at([point for point, _ in map(core_keys.hashed, keys)])
+            return {(owner, False): [keys[place] for place in places] for owner, places in owned.items()}
+        for key in keys:
+            targets.setdefault(self.target(key), []).append(key)
+        return targets
 
     # ---------------------------------------------------------------------------------------------- outages
 

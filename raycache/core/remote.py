@@ -33,9 +33,7 @@ class Note(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes of the copy that could be made of it; 0: none can."""
-        if isinstance(self.result, Found):
-            return record.OVERHEAD_BYTES + sum(map(len, self.result.parts))
-        return 0 if self.result is None else record.OVERHEAD_BYTES + len(self.result.message)
+        return _size(self.result)
 
 
 class Remote:
@@ -47,10 +45,10 @@ class Remote:
     def note(self, key: bytes, result: Found | NotThere | None = None, voucher: Voucher | None = None) -> None:
         """A shard has answered with this, or, without it, there was a copy. What is too large is not held on to."""
         notes = self._notes
-        before = notes.get(key, Note())
-        note = Note(before.times + 1, result, voucher)
-        if note.size <= LARGEST and (before.times or len(notes) < MOST_KEYS):
-            notes[key] = note
+        if (before := notes.get(key)) is None and len(notes) >= MOST_KEYS:
+            return
+        if _size(result) <= LARGEST:
+            notes[key] = Note(1 if before is None else before.times + 1, result, voucher)
 
     def take(self, members: Members) -> dict[bytes, Note]:
         """What was noted of keys that other nodes own."""
@@ -75,6 +73,12 @@ def copies(notes: Mapping[bytes, Note], wanted: Iterable[bytes], local: Local, n
         if note.result is not None and note.voucher is not None and note.voucher[1] is local.slots:
             made.append(Copied(key, _record(note.result, now), note.voucher[3]))
     return tuple(made)
+
+
+def _size(result: Found | NotThere | None) -> int:
+    if isinstance(result, Found):
+        return record.OVERHEAD_BYTES + sum(map(len, result.parts))
+    return 0 if result is None else record.OVERHEAD_BYTES + len(result.message)
 
 
 def _record(result: Found | NotThere, now: float) -> bytes:

@@ -256,10 +256,11 @@ RULES: dict[str, Rule] = {
     "v0_lease": Rule(
         "a near entry is made only if the lease was valid after the slot was read",
         (
+            Change(Reader, "vouchers", {"return vouchers if self.clock() < local.lease[0] else {}": "return vouchers"}),
             Change(
-                Lookup,
-                "_vouchers",
-                {"return vouchers if self._reader.clock() < local.lease[0] else {}": "return vouchers"},
+                Reader,
+                "here_many",
+                {"return got, {}": "return got, dict(zip(missing, read))"},
             ),
         ),
         "killed_with_its_new_ticket",
