@@ -22,10 +22,10 @@ def everywhere(cluster_ray: ClusterRay) -> Iterator[list[Peer]]:
 
 
 @pytest.fixture(scope="module")
-def cache(everywhere: list[Peer], pool: Peers) -> Iterator[raycache.Cache]:
-    """The cache of a module's tests, with a shard on each node."""
+def cache(request: pytest.FixtureRequest, everywhere: list[Peer], pool: Peers) -> Iterator[raycache.Cache]:
+    """The cache of a module's tests, with the module's options and a shard on each node."""
     caches = Caches(pool)
-    cache = caches()
+    cache = caches(**getattr(request.module, "CACHE_OPTIONS", {}))
     spread(cache, everywhere)
     yield cache
     let_go(cache, everywhere)
