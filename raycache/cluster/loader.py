@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,7 @@ import ray.exceptions
 from raycache.core.calls import Packed, getter_of, packed, unpacked
 from raycache.core.checks import check
 from raycache.core.codec import Blob, Codec, decode
+from raycache.core.flights import Load
 from raycache.core.getters import INLINE_BYTES, Lost, dump_error, run
 from raycache.core.messages import Call, Failed, GroupSpec, Loaded, Outcome, Raised
 from raycache.core.packing import PackedArguments
@@ -139,13 +141,14 @@ class _TaskLoad:
 
     def __init__(self, outcome: ray.ObjectRef, payload: ray.ObjectRef, loader: TaskLoader) -> None:
         self.outcome, self.payload, self._loader = outcome, payload, loader
+        self.ended: Future[bytes] = outcome.future()
         self._result: Outcome | Failed | None = None
 
     def result(self) -> Outcome | Failed | None:
-        # Asked of Ray itself, not of the callback's having run: a client may have seen the outcome before that.
-        if self._result is None and ray.wait([self.outcome], timeout=0, fetch_local=False)[0]:
+        # Asked of Ray itself, where the callback has not run: a client may have seen the outcome before that.
+        if self._result is None and (self.ended.done() or ray.wait([self.outcome], timeout=0, fetch_local=False)[0]):
             try:
-                self._result = pickle.loads(ray.get(self.outcome))
+                self._result = pickle.loads(self.ended.result() if self.ended.done() else ray.get(self.outcome))
             except ray.exceptions.RayError as error:
                 self._result = failed(error)
                 with contextlib.suppress(ray.exceptions.RayError):
@@ -164,9 +167,10 @@ class _TaskLoad:
 
 
 class TaskLoader:
-    """Submits loader tasks for one shard; `landed` is called, in some thread of Ray's, when one has ended."""
+    """Submits loader tasks for one shard; `landed` is called, in some thread of Ray's, when one has ended, with
+    its keys."""
 
-    def __init__(self, landed: Callable[[], None]) -> None:
+    def __init__(self, landed: Callable[[list[bytes], Load], None]) -> None:
         self._landed = landed
         # Not retried: a getter that kills its process would run again and again.
         self._task = ray.remote(num_cpus=0, num_returns=2, max_retries=0)(load_task)
@@ -179,8 +183,9 @@ class TaskLoader:
         task = self._task.options(**options) if options else self._task
         outcome, payload = task.remote(self._packed(spec), keys, calls)
         # Unlike a task that depends on the outcome, this is also called when the loader's process has died.
-        outcome.future().add_done_callback(lambda _: self._landed())
-        return _TaskLoad(outcome, payload, self)
+        load = _TaskLoad(outcome, payload, self)
+        load.ended.add_done_callback(lambda _: self._landed(keys, load))
+        return load
 
     def _packed(self, spec: GroupSpec) -> Any:
         """The spec as it travels, made once."""

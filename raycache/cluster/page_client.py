@@ -29,7 +29,8 @@ from raycache.core import frames, futures
 from raycache.core.fetch import READ_S
 from raycache.core.frames import HEAD, BadFrame
 from raycache.core.handshake import GREETING_BYTES, PROOF_BYTES, Handshake
-from raycache.core.messages import Endpoint, Failed, Served
+from raycache.core.messages import Endpoint, Failed, Loading, Served
+from raycache.core.page_gets import HELD_S
 
 #: How long it may take to connect, the proofs included.
 CONNECT_S = 3.0
@@ -46,21 +47,22 @@ _log = logging.getLogger(__name__)
 class Reading:
     """A read that is under way, or its end. Whoever waits for it receives it."""
 
-    __slots__ = ("_connection", "came", "sent")
+    __slots__ = ("_connection", "came", "sent", "takes_s")
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection, self.sent = connection, time.monotonic()
-        self.came: Served | Failed | None = None
+    def __init__(self, connection: Connection, takes_s: float) -> None:
+        """`takes_s`: how long it may take."""
+        self._connection, self.sent, self.takes_s = connection, time.monotonic(), takes_s
+        self.came: Served | Loading | Failed | None = None
 
-    def result(self, timeout_s: float | None) -> Served | Failed | None:
+    def result(self, timeout_s: float | None) -> Served | Loading | Failed | None:
         """What has come; None after the time-out."""
         if self.came is None:
-            self._connection.receive(self, time.monotonic() + (READ_S if timeout_s is None else timeout_s))
+            self._connection.receive(self, time.monotonic() + (self.takes_s if timeout_s is None else timeout_s))
         return self.came
 
     def future(self) -> Future[Any]:
         """For an event loop: it is received in the connection's own thread."""
-        return self._connection.in_its_thread(lambda: self.result(READ_S))
+        return self._connection.in_its_thread(lambda: self.result(self.takes_s))
 
 
 class Connection:
@@ -81,16 +83,25 @@ class Connection:
         """Whether it is open, its server has not hung up for want of requests, and nobody waits for it in vain."""
         now = time.monotonic()
         with contextlib.suppress(IndexError):
-            if now - self._under_way[0].sent >= READ_S:
-                self.close(f"no answer within {READ_S:g} s")
+            self._in_time(self._under_way[0], now)
         return not self.failure and now - self.used < IDLE_S
 
-    def send(self, keys: Sequence[bytes]) -> Reading | None:
-        """Asks for as many of the keys as go into one request; None where that fails."""
-        request, _ = frames.request(keys)
+    @property
+    def busy(self) -> bool:
+        """Whether there is a request without an answer."""
+        return bool(self._under_way)
+
+    def _in_time(self, reading: Reading, now: float) -> None:
+        if reading.came is None and now - reading.sent >= reading.takes_s:
+            self.close(f"no answer within {reading.takes_s:g} s")
+
+    def send(self, request: bytes, *, alone: bool = False) -> Reading | None:
+        """Sends a request; None where that fails, or, if it is to be alone, where there is another one."""
         try:
             with self._sending:
-                reading = Reading(self)
+                if alone and self._under_way:
+                    return None
+                reading = Reading(self, READ_S)
                 self.used = reading.sent
                 self._under_way.append(reading)  # before the answer can come
                 self._socket.sendall(request)
@@ -113,8 +124,7 @@ class Connection:
             pass
         except (OSError, BadFrame, IndexError) as error:  # the last: nobody has asked for what came
             self.close(f"receiving failed: {error}")
-        if wanted.came is None and time.monotonic() - wanted.sent >= READ_S:
-            self.close(f"no answer within {READ_S:g} s")
+        self._in_time(wanted, time.monotonic())
 
     def _receive_one(self, until: float) -> None:
         """Receives the answer to the first request that has none."""
@@ -125,8 +135,13 @@ class Connection:
             if not data:
                 raise OSError("it was closed at the other end")
             self._received += data
-        self._under_way[0].came = frames.served(*body)
-        self._under_way.popleft()
+        first, (count, content) = self._under_way[0], body
+        if count:
+            first.came = frames.served(count, content)
+            self._under_way.popleft()
+        else:
+            started, self._under_way[0] = frames.started(content), Reading(self, HELD_S + READ_S)
+            first.came = Loading(started, self._under_way[0])
         self.answered = True
 
     def _frame(self) -> tuple[int, bytes] | None:
@@ -194,19 +209,31 @@ class PageClient:
 
     def forget(self) -> None:
         """Begins anew, without any connection."""
-        self._servers: dict[str, _Server] = {}
+        self._servers: dict[str, _Server] = {}  # of the connections for reads
+        self._loaders: dict[str, _Server] = {}  # of those for gets, one at a time: they may wait for a load
         self._lock = threading.Lock()
         self._connecting: set[Future[Any]] = set()
 
     def read(self, shard: str, keys: Sequence[bytes]) -> Reading | None:
         """Asks for the first of the keys; None where there is no connection now."""
-        server = self._servers.get(shard)
+        return self._ask(self._servers, shard, lambda connection: connection.send(frames.request(keys)[0]))
+
+    def get(self, shard: str, key: bytes, epoch: int, number: int) -> Reading | None:
+        """Asks for a key that is to be loaded if it is not there; None where no connection is free for it."""
+        request = frames.get(epoch, number, key)
+        return self._ask(self._loaders, shard, lambda connection: connection.send(request, alone=True))
+
+    def _ask(
+        self, servers: dict[str, _Server], shard: str, send: Callable[[Connection], Reading | None]
+    ) -> Reading | None:
+        server = servers.get(shard)
         connection = None if server is None else server.connection
         if server is None or connection is None:
-            self._connect(shard)
+            self._connect(servers, shard)
             return None
-        reading = connection.send(keys) if connection.usable else None
-        if reading is None:
+        usable = connection.usable
+        reading = send(connection) if usable else None
+        if reading is None and not (usable and connection.busy):
             self._drop(server, connection)
         return reading
 
@@ -223,18 +250,18 @@ class PageClient:
         server.pause_s = min(max(2 * last_s, LEAST_PAUSE_S), MOST_PAUSE_S)
         server.until = time.monotonic() + server.pause_s
 
-    def _connect(self, shard: str) -> None:
+    def _connect(self, servers: dict[str, _Server], shard: str) -> None:
         """Has a thread make the connection, if it is time for that."""
         with self._lock:
-            server = self._servers.setdefault(shard, _Server())
+            server = servers.setdefault(shard, _Server())
             if self._closed or server.connecting or server.connection or time.monotonic() < server.until:
                 return
             server.connecting = True
-            made = futures.in_thread(lambda: self._make(shard, server))
+            made = futures.in_thread(lambda: self._make(servers, shard, server))
             self._connecting.add(made)
         made.add_done_callback(self._connecting.discard)
 
-    def _make(self, shard: str, server: _Server) -> None:
+    def _make(self, servers: dict[str, _Server], shard: str, server: _Server) -> None:
         connection = None
         try:
             endpoint = self._endpoint(shard)
@@ -246,7 +273,7 @@ class PageClient:
             server.connecting = False
             if connection is None:
                 self._pause(server, server.pause_s)
-            elif self._servers.get(shard) is server:
+            elif servers.get(shard) is server:
                 server.connection, connection = connection, None
         if connection is not None:  # too late
             connection.close("it is not needed any more")
@@ -254,7 +281,7 @@ class PageClient:
     def keep(self, shards: Collection[str]) -> None:
         """Lets go of all others."""
         with self._lock:
-            gone = [self._servers.pop(shard) for shard in self._servers.keys() - shards]
+            gone = [all.pop(shard) for all in (self._servers, self._loaders) for shard in all.keys() - shards]
         for server in gone:
             if server.connection is not None:
                 server.connection.close("the shard is no member any more")
@@ -267,7 +294,7 @@ class PageClient:
 
     def abandon(self) -> None:
         """After a fork: the connections are the parent's."""
-        for server in self._servers.values():
+        for server in (*self._servers.values(), *self._loaders.values()):
             if server.connection is not None:
                 server.connection.abandon()
         self.forget()

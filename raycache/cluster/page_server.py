@@ -8,16 +8,19 @@ what is no request is cut off, and nobody else notices; when `stop` is back noth
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from raycache.core.flights import Load
 from raycache.core.handshake import SECRET_BYTES, Handshake
 from raycache.core.messages import Endpoint, Served
-from raycache.core.serving import Refused, ServedConnection
+from raycache.core.page_gets import HELD_S, PageGets, Waiting
+from raycache.core.serving import Read, Refused, ServedConnection
 
 _log = logging.getLogger(__name__)
 
@@ -28,16 +31,14 @@ PROOF_S, IDLE_S = 5.0, 600.0
 #: How often it is looked whose time is over.
 LOOK_S = 1.0
 
-Read = Callable[[Sequence[bytes]], Served | None]
 
-
-def serve(address: str, shard: str, read: Read) -> PageServer | None:
+def serve(address: str, shard: str, read: Read, gets: PageGets | None = None) -> PageServer | None:
     """A page server at an address of this node, if there can be one. Else clients make actor calls, as for all else."""
     if os.environ.get("RAY_USE_TLS", "0") != "0":
         _log.info("raycache: Ray encrypts what it sends (RAY_USE_TLS), a page server does not: %s has none", shard)
         return None
     try:
-        return PageServer(address, shard, read)
+        return PageServer(address, shard, read, gets)
     except OSError as error:
         _log.warning("raycache: %s cannot listen at %s, gets of other nodes are actor calls: %s", shard, address, error)
         return None
@@ -47,13 +48,21 @@ class PageServer:
     """Listens from when it is made until `stop`. Raises OSError where it cannot."""
 
     def __init__(
-        self, address: str, shard: str, read: Read, *, proof_s: float = PROOF_S, idle_s: float = IDLE_S
+        self,
+        address: str,
+        shard: str,
+        read: Read,
+        gets: PageGets | None = None,
+        *,
+        proof_s: float = PROOF_S,
+        idle_s: float = IDLE_S,
     ) -> None:
         self._shard, self.read, self._secret = shard, read, secrets.token_bytes(SECRET_BYTES)
+        self.gets = gets  # None: what is not in the pages is asked for by calls
         self.proof_s, self.idle_s = proof_s, idle_s
         self.connections: set[_Connection] = set()
         self._loop = _new_loop()
-        self.time = self._loop.time
+        self.time, self.later = self._loop.time, self._loop.call_later
         try:
             listening = self._loop.create_server(lambda: _Connection(self), address, 0, backlog=MOST_UNPROVED)
             self._server = self._loop.run_until_complete(listening)
@@ -66,6 +75,12 @@ class PageServer:
 
     def handshake(self) -> Handshake:
         return Handshake(self._secret, self._shard)
+
+    def landed(self, keys: Sequence[bytes], load: Load) -> None:
+        """A load of these keys has ended. From any thread; waits for nothing."""
+        if self.gets is not None and self.gets.wants(keys):
+            with contextlib.suppress(RuntimeError):  # it has stopped
+                self._loop.call_soon_threadsafe(self.gets.landed, keys, load)
 
     def stop(self) -> None:
         """Ends all connections, and comes back when that is done. May be called again."""
@@ -108,8 +123,10 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, server: PageServer) -> None:
         self._server, self._handshake = server, server.handshake()
-        self._connection = ServedConnection(self._handshake, server.read)
+        self._connection = ServedConnection(self._handshake, server.read, self._get)
         self._paused = False
+        self._waiting: Waiting | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._heard = server.time()
 
     @property
@@ -132,6 +149,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, _: Exception | None) -> None:
         self._server.connections.discard(self)
+        self._let_go()
 
     def data_received(self, data: bytes) -> None:
         self._connection.receive(data)
@@ -146,6 +164,27 @@ class _Connection(asyncio.Protocol):
         self._paused = False
         self._transport.resume_reading()
         self._answer()
+
+    def _get(self, epoch: int, number: int, key: bytes) -> Served | bool | None:
+        if (gets := self._server.gets) is None:
+            return Served([None], 0.0)
+        got = gets.get(epoch, number, key, self._end)
+        if not isinstance(got, Waiting):
+            return got
+        self._waiting, self._timer = got, self._server.later(HELD_S, gets.give_up, got)
+        return got.started
+
+    def _end(self, served: Served) -> None:
+        self._let_go()
+        self._connection.end(served)
+        self._answer()
+
+    def _let_go(self) -> None:
+        """Waits for no load any more."""
+        if self._waiting is not None and self._timer is not None and self._server.gets is not None:
+            self._timer.cancel()
+            self._server.gets.forget(self._waiting)
+            self._waiting = self._timer = None
 
     def _answer(self) -> None:
         try:

@@ -113,6 +113,9 @@ class ShardNetwork(Peers):
     def read(self, shard: str, keys: Sequence[bytes]) -> None:
         """It gets nothing."""
 
+    def get(self, shard: str, key: bytes, epoch: int, number: int) -> None:
+        """Nor this way."""
+
     def run(self, spec: GroupSpec, keys: list[bytes], calls: list[Call]) -> Pending[Any]:
         raise AssertionError("a shard runs no getter in its own process")
 

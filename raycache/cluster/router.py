@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -82,6 +84,13 @@ class RayNetwork(Peers):
 
     def read(self, shard: str, keys: Sequence[bytes]) -> Reading | None:
         return self._page_client.read(shard, keys)
+
+    def get(self, shard: str, key: bytes, epoch: int, number: int) -> Reading | None:
+        """Not in an event loop: many gets wait at once there, and here only one for each shard."""
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop()
+            return None
+        return self._page_client.get(shard, key, epoch, number)
 
     def _endpoint(self, shard: str) -> Endpoint | None:
         (answer,) = self.wait(Wait([self.ask(shard, GetEndpoint())], CONNECT_S))

@@ -24,9 +24,11 @@ from raycache.cluster.page_server import serve
 from raycache.cluster.peers import ShardNetwork
 from raycache.cluster.threads import again_and_again
 from raycache.core.client import Client
+from raycache.core.flights import Load
 from raycache.core.members import Members
 from raycache.core.memory import MAP_FACTOR, Folder, last_used, sweep
-from raycache.core.messages import Ack, Adopt, Define, Failed, Fence, Hello, Place, ShardInfo
+from raycache.core.messages import Ack, Adopt, Define, Failed, Fence, Get, Hello, Place, ShardInfo
+from raycache.core.page_gets import PageGets
 from raycache.core.pages import Pages, PagesFull
 from raycache.core.shard import Shard
 from raycache.core.steps import Wait, drive
@@ -76,14 +78,16 @@ class ShardActor:
             info,
             pages=self._pages,
             versions=self._versions,
-            loader=TaskLoader(self._landed.set),
+            loader=TaskLoader(self._load_landed),
             clock=time.monotonic,
             max_loads=options.max_loads or default_loads(),
             lease_s=options.lease_s,
             hot=options.hot,
         )
         self._page_server = None
-        if options.page_server and (server := serve(info.address, id, self._shard.page_reads.read)) is not None:
+        reads = self._shard.page_reads
+        self._gets = PageGets(reads, self._handle_at_once, time.monotonic)
+        if options.page_server and (server := serve(info.address, id, reads.read, self._gets)) is not None:
             self._page_server, self._shard.endpoint = server, server.endpoint
         self._network = ShardNetwork(cache, directory)
         self._said = self._shard.hello()
@@ -138,6 +142,23 @@ class ShardActor:
             finally:
                 if self._shard.epoch > epoch:
                     self._has_learned()
+
+    def _handle_at_once(self, message: Get) -> Any:
+        """The answer; None where it would have to wait for that, or there is none. For the page server's thread."""
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return None if self._stopped else self._shard.handle(message)
+        except Exception:
+            _log.exception("raycache: the shard %s has failed to answer its page server", self._shard.id)
+            return None
+        finally:
+            self._lock.release()
+
+    def _load_landed(self, keys: list[bytes], load: Load) -> None:
+        if self._page_server is not None:
+            self._page_server.landed(keys, load)
+        self._landed.set()
 
     def ready(self) -> bool:
         """Whether it serves."""
@@ -197,6 +218,7 @@ class ShardActor:
         with self._lock:
             if not self._stopped:
                 self._shard.tick()
+                self._shard.told(self._gets.take_told())
                 if self._shard.handing:  # what it waited for may have landed
                     self._moved.set()
                 self._pages.clear_dead_readers()

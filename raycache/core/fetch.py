@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ from raycache.core.messages import (
     InFlight,
     Large,
     Loaded,
+    Loading,
     Moved,
     NoLease,
     NoSuchGroup,
@@ -38,6 +40,7 @@ from raycache.core.messages import (
     Suspect,
     Token,
 )
+from raycache.core.page_gets import HELD_S
 from raycache.core.steps import Steps, Wait
 from raycache.errors import LoaderDied, LoadTimeout
 
@@ -133,6 +136,7 @@ class Fetch:
         self._asked: dict[bytes, set[str]] = {}  # who of them has said that it has not
         self._asking = self._began  # when it began to ask what it asks now
         self._reads = self._waited = self._filling = False
+        self._number = 0  # of a get by a page server that may have started a load without our knowing
 
     def run(self, keys: list[bytes], fresh: bool, *, filling: bool = False) -> Steps[dict[bytes, Result]]:
         """`filling`: an earlier fetch was told that somebody else computes them.
@@ -146,6 +150,8 @@ class Fetch:
             self._afresh = keys
         else:
             self._todo = keys
+        if self._reads and len(keys) == 1 and self._loads_there:
+            yield from self._get_there(keys[0])
         while self._todo or self._afresh or self._flights or self._elsewhere:
             if self._elsewhere:
                 yield from self._ask_holders()
@@ -220,6 +226,31 @@ class Fetch:
                 else:
                     yield from self._unanswered(shard, answer)
 
+    @property
+    def _loads_there(self) -> bool:
+        """Whether a page server can load what is missing: it gets nothing but the key."""
+        return self._load and self._calls is None and self._spec.getter is not None and not loading.get()
+
+    def _get_there(self, key: bytes) -> Steps[None]:
+        """Has the page server of the key's owner give it, and load it before, without a call. What does not come that
+        way is asked for by a call, as one that was told to wait before."""
+        shard, standin = self._members.target(key)
+        number = secrets.randbits(63) + 1
+        future = None if shard is None or standin else self._network.get(shard, key, self._members.ring.epoch, number)
+        if future is None:
+            return
+        self._reads = False
+        (answer,) = yield Wait([future], self._read_s())
+        end = answer
+        if isinstance(answer, Loading):
+            self._tiers[key], self._waited = "loads_started" if answer.started else "loads_joined", True
+            left_s, limit_s = self._left_s(), HELD_S + READ_S
+            (end,) = yield Wait([answer.end], limit_s if left_s is None else min(left_s, limit_s))
+        elif not isinstance(answer, Served):  # it may have started a load all the same
+            self._waited, self._number = True, number
+        if isinstance(end, Served):
+            self._todo = self._take_served([key], end)
+
     def _read(self, targets: Mapping[tuple[str | None, bool], list[bytes]]) -> Steps[Targets]:
         """What owners on other nodes have in their pages becomes results, without a call; what the shards are to be
         asked for after that."""
@@ -261,7 +292,7 @@ class Fetch:
             if tag == STUB or not now < expires:
                 missing.append(key)
             else:
-                tiers[key] = "shard_hits"
+                tiers.setdefault(key, "shard_hits")  # unless it was loaded
                 results[key] = (
                     found(stored, offset)
                     if tag == ABSENT
@@ -347,7 +378,7 @@ class Fetch:
 
     def _message(self, keys: list[bytes], fresh: bool, standin: bool, again: bool) -> Get:
         epoch, nested = self._members.ring.epoch, loading.get()
-        ask = Get(self._spec.id, tuple(keys), epoch, self._load, fresh, standin, again, nested)
+        ask = Get(self._spec.id, tuple(keys), epoch, self._load, fresh, standin, again, nested, number=self._number)
         if keys[0] in self._asked:
             ask = replace(ask, asked=True)
         if self._calls is None or not self._load:

@@ -2,6 +2,8 @@
 
     request  bytes, count : u32 | a length for each key : u32    | the keys
     reply    bytes, count : u32 | now : f64 | lengths : u32      | the records
+    get      bytes, 0     : u32 | epoch : i64 | number : u64     | one key, to be loaded if it is not there
+    loading  bytes, 0     : u32 | started : u8                   | and, when the load has ended, a reply
 
 `bytes` is what follows the two numbers, NOT_HERE in place of a length stands for a key without a record, and all is
 little-endian. Answers come in the order of the keys, and may be about the first of them only: ask for the rest again.
@@ -26,6 +28,8 @@ REPLY_BYTES, MOST_REPLY_BYTES = 1 << 20, 16 << 20
 
 HEAD = struct.Struct("<II")
 _NOW = struct.Struct("<d")
+_GET = struct.Struct("<qQ")
+_LOADING = struct.Struct("<?")
 _LENGTH_BYTES = 4
 _NOT_HERE = (1 << 32) - 1
 
@@ -52,6 +56,16 @@ def reply(served: Served) -> bytes:
     return _frame(_NOW.pack(served.now), lengths, here)
 
 
+def get(epoch: int, number: int, key: bytes) -> bytes:
+    """The frame of a get of one key that is to be loaded if it is not there."""
+    return HEAD.pack(_GET.size + len(key), 0) + _GET.pack(epoch, number) + key
+
+
+def loading(started: bool) -> bytes:
+    """The frame that says that a load is waited for: a new one, or one that was there."""
+    return HEAD.pack(_LOADING.size, 0) + _LOADING.pack(started)
+
+
 def _frame(first: bytes, lengths: Sequence[int], parts: Sequence[bytes]) -> bytes:
     body = b"".join((first, struct.pack(f"<{len(lengths)}I", *lengths), *parts))
     return HEAD.pack(len(body), len(lengths)) + body
@@ -63,6 +77,20 @@ def asked(count: int, body: bytes) -> list[bytes]:
     if min(lengths) <= PREFIX_BYTES or max(lengths) > MOST_KEY_BYTES:
         raise BadFrame(f"keys of {min(lengths):,} to {max(lengths):,} bytes")
     return _parts(body, lengths, _LENGTH_BYTES * count)
+
+
+def wanted(body: bytes) -> tuple[int, int, bytes]:
+    """Epoch, number and key of a get."""
+    if not PREFIX_BYTES < len(body) - _GET.size <= MOST_KEY_BYTES:
+        raise BadFrame(f"a get of {len(body):,} bytes")
+    return *_GET.unpack_from(body), body[_GET.size :]
+
+
+def started(body: bytes) -> bool:
+    """Whether a load that is waited for is a new one."""
+    if len(body) != _LOADING.size:
+        raise BadFrame(f"{len(body):,} bytes about a load")
+    return bool(body[0])
 
 
 def served(count: int, body: bytes) -> Served:

@@ -130,6 +130,7 @@ class Get:
     calls: tuple[Call, ...] = ()  # of a memoized function: how to compute each of the keys
     fill: bool = False  # the asker computes what is missing by itself, under a token
     asked: bool = False  # whoever owned them before was asked: they have nothing that could be handed over
+    number: int = 0  # of a get that asks by the page server, and then, if need be, by a call: both say the same one
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +358,13 @@ class Served(NamedTuple):
 
     records: list[bytes | None]
     now: float  # the clock by which the records' times are to be read
+
+
+class Loading(NamedTuple):
+    """What a page server says at once to a get that waits for a load."""
+
+    started: bool  # by this very request
+    end: Future  # brings what is `Served` when the load has ended, or None for the key: ask by a call
 
 
 class Known(NamedTuple):

@@ -13,6 +13,10 @@ from raycache.core.frames import HEAD, BadFrame
 from raycache.core.handshake import ANSWER_BYTES, Handshake
 from raycache.core.messages import Served
 
+Read = Callable[[Sequence[bytes]], Served | None]
+#: Epoch, number and key of a get: what is there, whether its load is a new one (the end comes by `end`), or None.
+Get = Callable[[int, int, bytes], Served | bool | None]
+
 
 class Refused(Exception):
     """The connection is to be closed: whoever is at its other end is none of ours, or cannot be served."""
@@ -21,10 +25,11 @@ class Refused(Exception):
 class ServedConnection:
     """One connection. After `receive`, ask `reply` until there is none."""
 
-    def __init__(self, handshake: Handshake, read: Callable[[Sequence[bytes]], Served | None]) -> None:
-        self._handshake, self._read = handshake, read
+    def __init__(self, handshake: Handshake, read: Read, get: Get) -> None:
+        self._handshake, self._read, self._get = handshake, read, get
         self._received = bytearray()
-        self.proved = False
+        self._end: bytes | None = None
+        self.proved = self.waits = False  # the latter: for a load
 
     def receive(self, data: bytes) -> None:
         """Takes what has come."""
@@ -32,7 +37,20 @@ class ServedConnection:
 
     def reply(self) -> bytes | None:
         """The next thing to send; None where more must come first. Raises Refused."""
+        if self.waits:
+            return self._ended()
         return self._next_served() if self.proved else self._prove()
+
+    def end(self, served: Served) -> None:
+        """The load that it waits for has ended, or is not waited for any longer."""
+        self._end = frames.reply(served)
+
+    def _ended(self) -> bytes | None:
+        if self._received:
+            raise Refused("a request before there was an answer to a get")
+        end, self._end = self._end, None
+        self.waits = end is None
+        return end
 
     def _prove(self) -> bytes | None:
         if len(self._received) < ANSWER_BYTES:
@@ -52,13 +70,16 @@ class ServedConnection:
         if len(self._received) < HEAD.size + size:
             return None
         try:
-            keys = frames.asked(count, self._take(HEAD.size, size))
+            body = self._take(HEAD.size, size)
+            served = self._read(frames.asked(count, body)) if count else self._get(*frames.wanted(body))
         except BadFrame as bad:
             raise Refused(str(bad)) from None
-        served = self._read(keys)
         if served is None:
             raise Refused("the shard has no lease")
-        return frames.reply(served)
+        if isinstance(served, Served):
+            return frames.reply(served)
+        self.waits = True
+        return frames.loading(served)
 
     def _take(self, after: int, size: int) -> bytes:
         """The next bytes, from after so many that are dropped."""

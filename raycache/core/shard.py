@@ -224,6 +224,10 @@ class Shard:
         """Whether keys wait for a loader task to become free."""
         return self._flights.waiting
 
+    def told(self, keys: Iterable[bytes]) -> None:
+        """What these loads brought was told to those who waited: how they ended need not be kept where it is stored."""
+        self._flights.told(key for key in keys if self._groups.has(key))
+
     def tick(self) -> None:
         """Settles loads that have ended, notes what was read, removes what has expired. Called when a load ends and
         every second."""
@@ -249,7 +253,7 @@ class Shard:
             full = self._flights.full
             self._settle(list(self._flights.running) if full else self._flights.chunks_of(ask.keys))
         now = self._clock()
-        items: list[Any] = [None if ask.fresh else self._known(group, key, now, ask.again) for key in ask.keys]
+        items: list[Any] = [None if ask.fresh else self._known(group, key, now, ask) for key in ask.keys]
         if self._incoming.open and not ask.fresh and not ask.asked:
             self._refer(ask.keys, items)
         if ask.fill:
@@ -272,12 +276,12 @@ class Shard:
     def _owns(self, asked: Iterable[bytes]) -> bool:
         return all(self._ring.owner(key) == self.id for key in asked)
 
-    def _known(self, group: ShardGroup, key: bytes, now: float, again: bool) -> Any:
+    def _known(self, group: ShardGroup, key: bytes, now: float, ask: Get) -> Any:
         """The answer for a key that needs no new load, if there is one."""
-        if again:  # what the asker was told to wait for comes before what lies here: it may be a refresh
+        if ask.again:  # what the asker was told to wait for comes before what lies here: it may be a refresh
             if key in self._flights:
                 return None
-            if (ended := self._flights.ended(key) or self._fills.ended(key)) is not None:
+            if (ended := self._flights.ended(key, ask.number) or self._fills.ended(key)) is not None:
                 return ended
         return group.find(key, now)
 
@@ -287,11 +291,11 @@ class Shard:
         started = {key: None for _, key in missing if ask.fresh or key not in self._flights}
         calls = dict(zip(ask.keys, ask.calls, strict=True)) if ask.calls else {}
         for key in started:
-            self._flights.add(spec, key, ask.standin, calls.get(key))
+            self._flights.add(spec, key, ask.standin, calls.get(key), ask.number)
         if ask.nested:
             self._flights.hurry(spec, [key for _, key in missing], ask.standin)
         self._flights.dispatch()
-        futures = self._flights.futures((key for _, key in missing), started)
+        futures = self._flights.futures((key for _, key in missing), started, ask.number)
         for (place, _), future in zip(missing, futures, strict=True):
             items[place] = future
 

@@ -63,6 +63,13 @@ class Network(Protocol):
         """
         ...
 
+    def get(self, shard: str, key: bytes, epoch: int, number: int) -> Future | None:
+        """Has a shard's page server give a key, and load it if it is not there; brings what is `Served`, or `Loading`.
+
+        None where there is no connection for that now: ask by a call.
+        """
+        ...
+
     def run(self, spec: GroupSpec, keys: list[bytes], calls: list[Call]) -> Future:
         """Runs the getter for keys without any shard; brings an outcome and its payload."""
         ...

@@ -63,6 +63,7 @@ from raycache.options import MOST_S, POLICIES, GroupOptions
 #: Epochs grow by one: no directory gets here. From a larger one a shard would never come back to its cache's.
 MOST_EPOCH = 1 << 62
 MOST_GROUP = (1 << 32) - 1
+MOST_NUMBER = (1 << 64) - 1
 
 
 class Malformed(InvalidOption):
@@ -243,6 +244,7 @@ _RULES: dict[type, Callable[[Any], str]] = {
         _epoch(ask.epoch),
         _is(ask.definition, bytes, "the definition"),
         _calls(ask.calls, ask.keys),
+        _number(ask.number, 0, MOST_NUMBER, "the number"),
     ),
     Set: lambda ask: _first(_items(ask.items, ask.group), _ring(ask.ring), _is(ask.operation, int, "the operation")),
     Filled: lambda ask: _first(

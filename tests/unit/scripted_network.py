@@ -35,6 +35,8 @@ class ScriptedNetwork:
         self.getter: Callable[[list[bytes]], Any] = lambda _: SILENT
         self.sent: list[tuple[float, str, Any]] = []
         self.page_servers: dict[str, Callable[[Sequence[bytes]], Any]] = {}
+        self.loading: dict[str, Callable[[bytes], Any]] = {}
+        self.gets: list[tuple[str, bytes, int, int]] = []
         self.reads: list[tuple[float, str, tuple[bytes, ...]]] = []
 
     def known(self, message: Any) -> Any:
@@ -53,6 +55,11 @@ class ScriptedNetwork:
         """What the shard's page server says; by default there is none."""
         self.reads.append((self.elapsed_s, shard, tuple(keys)))
         return self.page_servers.get(shard, lambda _: None)(keys)
+
+    def get(self, shard: str, key: bytes, epoch: int, number: int) -> Any:
+        """What the page server says to a get that it is to load the key for; by default there is none."""
+        self.gets.append((shard, key, epoch, number))
+        return self.loading.get(shard, lambda _: None)(key)
 
     def run(self, spec: Any, keys: list[bytes], calls: Any) -> Any:
         return self.getter(keys)

@@ -12,6 +12,8 @@ from typing import Any
 from raycache.cluster.page_client import PageClient, Reading
 from raycache.cluster.page_server import PageServer
 from raycache.core import record
+from raycache.core.messages import Answers, InFlight, Loaded
+from raycache.core.page_gets import PageGets
 from raycache.core.page_reads import PageReads
 from raycache.core.pages import Pages
 
@@ -27,13 +29,21 @@ def stored(name: str, data: bytes = b"value") -> bytes:
 
 
 class ServedPages:
-    """`life.leased` is the test's to change."""
+    """`life.leased` is the test's to change; what is not there is loaded when the test says that `load` has landed."""
 
     def __init__(self, folder: Path, **options: Any) -> None:
         self.life = SimpleNamespace(leased=True)
         self.pages = Pages.create(folder, 64 << 20)
         self.reads = PageReads(self.pages, self.life, lambda: 100.0)  # type: ignore[arg-type]
-        self.server = PageServer("127.0.0.1", SHARD, self.reads.read, **options)
+        self.asked: list[Any] = []
+        self.load = SimpleNamespace(outcome=object(), result=lambda: {full("new"): Loaded(1, b"new", None, 0.0, 3)})
+        self.gets = PageGets(self.reads, self._handle, lambda: 100.0)
+        self.server = PageServer("127.0.0.1", SHARD, self.reads.read, self.gets, **options)
+
+    def _handle(self, message: Any) -> Answers:
+        """What a shard says that has begun to load the key."""
+        self.asked.append(message)
+        return Answers([InFlight(self.load.outcome, None, True, has_key=True, alone=True, left_s=1.0)], 100.0, 1)
 
     def put(self, *names: str, data: bytes = b"value") -> list[bytes]:
         """The records."""
@@ -57,6 +67,11 @@ def clients(served: ServedPages) -> Iterator[PageClient]:
 def read(client: PageClient, *names: str) -> Reading:
     """A read, as soon as there is a connection."""
     return until(lambda: client.read(SHARD, [full(name) for name in names]))
+
+
+def get(client: PageClient, name: str) -> Reading:
+    """A get, as soon as there is a connection that is free for it."""
+    return until(lambda: client.get(SHARD, full(name), 1, 7))
 
 
 def until(condition: Callable[[], Any]) -> Any:

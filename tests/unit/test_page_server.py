@@ -10,15 +10,15 @@ import threading
 from pathlib import Path
 
 import pytest
-from served_pages import SHARD, ServedPages, clients, full, read, until
+from served_pages import SHARD, ServedPages, clients, full, get, read, until
 
 from raycache.cluster import page_client, page_server
 from raycache.cluster.page_client import PageClient
 from raycache.cluster.page_server import PageServer
-from raycache.core import frames
+from raycache.core import frames, record
 from raycache.core.frames import MOST_KEYS, REPLY_BYTES
 from raycache.core.handshake import ANSWER_BYTES, GREETING_BYTES, PROOF_BYTES, Handshake
-from raycache.core.messages import Endpoint, Failed, Served
+from raycache.core.messages import Endpoint, Failed, Loading, Served
 
 #: Long for a read, also on a machine that does much else.
 READ_S = 20.0
@@ -141,6 +141,63 @@ def test_an_answer_that_nobody_waits_for_is_in_nobodys_way(served, client):
 
     assert second.result(READ_S).records == [other]
     assert first.result(0.0).records == [one]
+
+
+# ----------------------------------------------------------------------------------------------------- gets
+
+
+def test_a_get_waits_for_its_load_and_is_in_no_reads_way(served, client):
+    """Only one waits for each process: another one that comes meanwhile is to be a call."""
+    (one,) = served.put("one")
+    waiting = get(client, "new").result(READ_S)
+    second = client.get(SHARD, full("other"), 1, 8)
+    meanwhile = read(client, "one").result(READ_S)
+    served.server.landed([full("new")], served.load)
+    end = waiting.end.result(READ_S)
+    third = get(client, "one").result(READ_S)
+
+    assert isinstance(waiting, Loading)
+    assert waiting.started
+    assert (second, meanwhile.records, third.records) == (None, [one], [one])
+    assert bytes(record.body(end.records[0])) == b"new"
+    assert [(ask.keys, ask.epoch, ask.number) for ask in served.asked] == [((full("new"),), 1, 7)]
+
+
+def test_a_load_that_takes_long_is_not_waited_for(served, client, monkeypatch):
+    monkeypatch.setattr(page_server, "HELD_S", 0.05)
+    waiting = get(client, "new").result(READ_S)
+
+    assert waiting.end.result(READ_S) == Served([None], 100.0)
+    assert not served.gets.wants([full("new")])
+
+
+def test_who_waits_for_a_load_learns_at_once_that_the_server_ends(served, client):
+    waiting = get(client, "new").result(READ_S)
+    served.server.stop()
+
+    assert isinstance(waiting.end.result(READ_S), Failed)
+    served.server.landed([full("new")], served.load)
+
+
+def test_a_client_that_has_gone_is_waited_for_no_longer(served, client):
+    get(client, "new").result(READ_S)
+    client.keep(())
+
+    until(lambda: not served.gets.wants([full("new")]))
+
+
+def test_a_caller_whose_time_is_over_leaves_an_end_that_the_next_one_is_not_given(served, client, monkeypatch):
+    """Its connection is not used until the end has come, or is overdue."""
+    (one,) = served.put("one")
+    waiting = get(client, "new").result(READ_S)
+    late = waiting.end.result(0.01)
+    meanwhile = client.get(SHARD, full("one"), 1, 8)
+    monkeypatch.setattr(waiting.end, "takes_s", 0.0)
+    overdue = client.get(SHARD, full("one"), 1, 8)
+    monkeypatch.setattr(client._loaders[SHARD], "until", 0.0)
+
+    assert [late, meanwhile, overdue] == [None, None, None]
+    assert get(client, "one").result(READ_S).records == [one]
 
 
 FORKS = """

@@ -169,6 +169,7 @@ TO_SHARD = [
     Get(1, (A,), 1, calls=("call",)),
     Get(1, (A,), 1, calls=(Call(b"", frame=[]),)),
     Get(1, (A,), 1, definition="text"),
+    *(Get(1, (A,), 1, number=number) for number in (-1, None, 1 << 64)),
 ]
 NO_MESSAGES = [None, 0, 7, -1.5, "text", b"bytes", (), [], {}, ..., Get, GET.__class__, Exception("no"), 1 << 80]
 

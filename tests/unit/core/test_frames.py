@@ -81,3 +81,30 @@ def test_whatever_comes_is_decoded_or_refused(count, garbage):
 def test_keys_that_no_group_can_have_are_refused(size):
     with pytest.raises(BadFrame, match="keys of"):
         frames.asked(*body(frames.request([bytes(size)])[0]))
+
+
+@given(st.integers(-1, 1 << 62), st.integers(0, (1 << 64) - 1), st.binary(min_size=PREFIX_BYTES + 1, max_size=40))
+def test_a_get_comes_as_it_was_sent(epoch, number, key):
+    count, whole = body(frames.get(epoch, number, key))
+
+    assert count == 0
+    assert frames.wanted(whole) == (epoch, number, key)
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_word_of_a_load_comes_as_it_was_sent(started):
+    count, whole = body(frames.loading(started))
+
+    assert (count, frames.started(whole)) == (0, started)
+
+
+@pytest.mark.parametrize("size", [0, 15, 16 + PREFIX_BYTES, 16 + MOST_KEY_BYTES + 1])
+def test_a_get_without_a_whole_key_is_no_frame(size):
+    with pytest.raises(BadFrame, match="get"):
+        frames.wanted(bytes(size))
+
+
+@pytest.mark.parametrize("size", [0, 2])
+def test_more_or_less_than_one_byte_is_no_word_of_a_load(size):
+    with pytest.raises(BadFrame, match="load"):
+        frames.started(bytes(size))

@@ -21,14 +21,18 @@ class Sides:
 
     def __init__(self, secret=SECRET, shard=SHARD, lease=True):
         server, self.client = Handshake(SECRET, SHARD), Handshake(secret, shard)
-        self.reads = []
+        self.reads, self.gets, self.got = [], [], True
         self.lease = lease
-        self.connection = ServedConnection(server, self._read)
+        self.connection = ServedConnection(server, self._read, self._get)
         self.answer = self.client.answer(server.greeting())
 
     def _read(self, keys):
         self.reads.append(keys)
         return Served([VALUE] * len(keys), 1.0) if self.lease else None
+
+    def _get(self, epoch, number, key):
+        self.gets.append((epoch, number, key))
+        return self.got if self.lease else None
 
     def send(self, *chunks):
         """What the server sends for that; None where it closes the connection."""
@@ -129,3 +133,39 @@ def test_without_a_lease_the_connection_is_closed():
 @pytest.mark.parametrize("greeting", [b"", b"HTTP/1.1 400", bytes(40), handshake.MAGIC + bytes(31)])
 def test_a_client_answers_no_other_greeting(greeting):
     assert Handshake(SECRET, SHARD).answer(greeting) is None
+
+
+GET = frames.get(3, 7, b"12345")
+
+
+@given(SIZES)
+def test_a_get_is_answered_at_once_and_again_when_its_load_has_ended(sizes):
+    """And then the next request."""
+    sides = Sides()
+    at_once = sides.send(*in_chunks(sides.answer + GET, sizes))[PROOF_BYTES:]
+    sides.connection.end(Served([VALUE], 1.0))
+
+    assert sides.gets == [(3, 7, b"12345")]
+    assert at_once == frames.loading(True)
+    assert sides.send(b"") == frames.reply(Served([VALUE], 1.0))
+    assert sides.send(REQUEST) == REPLY
+
+
+def test_a_get_of_what_is_there_is_answered_once():
+    sides = Sides()
+    sides.got = Served([VALUE], 1.0)
+
+    assert sides.send(sides.answer + 2 * GET)[PROOF_BYTES:] == 2 * frames.reply(sides.got)
+
+
+def test_who_asks_for_more_while_a_load_is_waited_for_is_cut_off():
+    sides = Sides()
+    sides.send(sides.answer + GET)
+
+    assert sides.send(REQUEST) is None
+
+
+def test_without_a_lease_a_get_is_cut_off():
+    sides = Sides(lease=False)
+
+    assert sides.send(sides.answer + GET) is None
