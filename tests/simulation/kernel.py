@@ -266,6 +266,10 @@ class Mutex:
         self._kernel, self._held = kernel, False
         self._queue: deque[Future] = deque()
 
+    @property
+    def taken(self) -> bool:
+        return self._held
+
     def __enter__(self) -> None:
         if self._held:
             turn = Future()

@@ -41,7 +41,7 @@ class SimulatedLoad:
     """One load, on some process of the cluster."""
 
     def __init__(self, simulation: Simulation, owner: Process, keys: Sequence[bytes], deaths: float = 0.0) -> None:
-        self._simulation, self._owner, self._keys = simulation, owner, keys
+        self._simulation, self._owner, self.keys = simulation, owner, keys
         self.outcome, self.payload = Future(), Future()
         self._known: Outcome | Failed | None = None
         self.landed: Any = None  # called when its owner knows of its end
@@ -56,7 +56,7 @@ class SimulatedLoad:
 
     def _read(self) -> None:
         simulation = self._simulation
-        values = {key: simulation.history.source(str(decode(key[PREFIX_BYTES:]))) for key in self._keys}
+        values = {key: simulation.history.source(str(decode(key[PREFIX_BYTES:]))) for key in self.keys}
         cost_s = 0.02
         outcome: Outcome = {}
         large: list[Blob] = []
@@ -82,7 +82,7 @@ class SimulatedLoad:
     def _settle(self, outcome: Outcome | Failed) -> None:
         self._known = outcome
         if self.landed is not None:
-            self.landed()
+            self.landed(self)
 
     def result(self) -> Outcome | Failed | None:
         return self._known

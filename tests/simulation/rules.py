@@ -23,6 +23,7 @@ from raycache.core.life import Life
 from raycache.core.lookup import Lookup, Reader
 from raycache.core.membership import Membership
 from raycache.core.near import NearEntry
+from raycache.core.page_gets import PageGets
 from raycache.core.page_reads import PageReads
 from raycache.core.remote import Remote
 from raycache.core.shard import Shard
@@ -139,6 +140,11 @@ RULES: dict[str, Rule] = {
         "a page server looks at the shard's lease",
         (Change(PageReads, "read", {"if not self._life.leased:": "if False:"}),),
         "serves_pages_without_a_lease",
+    ),
+    "own_load": Rule(
+        "a get that waits at a page server is told what its own load has brought, and no earlier one",
+        (Change(PageGets, "landed", {"if waiting.load is load.outcome:": "if waiting.load is not None:"}),),
+        "load_is_late_at_the_page_server",
     ),
     "lease_read": Rule(
         "a page server looks at the lease before it reads",

@@ -68,6 +68,21 @@ def load_is_late(stage: Stage) -> None:
 
 
 @scene
+def load_is_late_at_the_page_server(stage: Stage) -> None:
+    """The same, and a get that has begun after the removal waits at the same page server for a load of its own."""
+    stage.start("n0", "n1")
+    key = stage.key("n1")
+    stage.remove("n0", key)  # all know the group now
+    stage.serve_pages()
+    stage.load_takes(0.35)
+    got = stage.begin_get("n0", key)
+    stage.sleep(0.06)
+    stage.remove("n0", key)
+    stage.get("n0", key)
+    got()
+
+
+@scene
 def joins_during_a_removal(stage: Stage) -> None:
     """A shard joins after the first round has asked its members, and reads from the one that does not hear of it."""
     stage.start("n0", "n1")

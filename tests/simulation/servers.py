@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kernel import Event, Future
-from loads import SimulatedLoader
+from loads import SimulatedLoad, SimulatedLoader
 from shared_memory import Memory
 from wire import Envelope, Server, ask, short
 
@@ -25,10 +25,13 @@ from raycache.core.messages import (
     GroupSpec,
     Learn,
     Leave,
+    Loading,
+    Served,
     ShardInfo,
     Suspect,
     View,
 )
+from raycache.core.page_gets import HELD_S, PageGets, Waiting
 from raycache.core.shard import Shard
 from raycache.core.steps import Local, LocalPages, Wait, drive
 from raycache.errors import CacheUnavailable
@@ -53,6 +56,14 @@ class Read(NamedTuple):
     keys: tuple[bytes, ...]
 
 
+class GetThere(NamedTuple):
+    """A get that a page server is to load the key for; answered by Served or Loading."""
+
+    epoch: int
+    number: int
+    key: bytes
+
+
 class Link:
     """`Network` of one process."""
 
@@ -67,10 +78,16 @@ class Link:
 
     def read(self, shard: str, keys: Sequence[bytes]) -> Future | None:
         """There is not always a connection."""
+        return self._ask_page_server(shard, Read(tuple(keys)))
+
+    def get(self, shard: str, key: bytes, epoch: int, number: int) -> Future | None:
+        return self._ask_page_server(shard, GetThere(epoch, number, key))
+
+    def _ask_page_server(self, shard: str, message: Any) -> Future | None:
         chance = self._simulation.page_reads
         if shard not in self._simulation.shards or not chance or self._simulation.kernel.rng.random() >= chance:
             return None
-        return ask(self._simulation.wire, self._process, self._simulation.shards[shard], Read(tuple(keys)))
+        return ask(self._simulation.wire, self._process, self._simulation.shards[shard], message)
 
     def run(self, spec: GroupSpec, keys: list[bytes], calls: list[Call]) -> Future:
         return self._simulation.load_directly(keys)
@@ -110,7 +127,7 @@ class ShardProcess(Server):
         super().start()
         self.left = False
         self._landed, self._changed, self._moved = Event(self.kernel), Event(self.kernel), Event(self.kernel)
-        self._loader = SimulatedLoader(self.simulation, self, self._landed.set)
+        self._loader = SimulatedLoader(self.simulation, self, self._load_landed)
         self._link = Link(self.simulation, self)
         self.shard = Shard(
             ShardInfo(
@@ -135,6 +152,7 @@ class ShardProcess(Server):
             lease_s=self.simulation.options.lease_s,
             hot=self.simulation.options.hot,
         )
+        self._gets = PageGets(self.shard.page_reads, self._handle_at_once, self.clock)
         for work in (self._keep_lease, self._house, self._hand_over):
             self.thread(self._forever, work)
 
@@ -154,6 +172,8 @@ class ShardProcess(Server):
         """What is asked of the page server waits for nothing else."""
         if self.up and isinstance(envelope.message, Read):
             self.thread(self._serve_pages, envelope)
+        elif self.up and isinstance(envelope.message, GetThere):
+            self.thread(self._serve_get, envelope)
         else:
             super().receive(envelope)
 
@@ -161,6 +181,33 @@ class ShardProcess(Server):
         served = self.shard.page_reads.read(envelope.message.keys)
         self.simulation.stats["records served"] += sum(map(bool, served.records)) if served else 0
         self.answer(envelope, Failed("it has hung up") if served is None else served)
+
+    def _serve_get(self, envelope: Envelope) -> None:
+        end = Future()
+
+        def tell(served: Served) -> None:
+            self.simulation.stats["loads told by page servers"] += served.records[0] is not None
+            self.wire.send(self, envelope.source, end.set, served, end, "the end is lost")
+
+        got = self._gets.get(*envelope.message, tell)
+        if isinstance(got, Waiting):
+            self.answer(envelope, Loading(got.started, end))
+            self.kernel.sleep(HELD_S)
+            if not end.done:
+                self._gets.give_up(got)
+        else:
+            self.answer(envelope, Failed("it has hung up") if got is None else got)
+
+    def _handle_at_once(self, message: Any) -> Any:
+        if self.mutex.taken:
+            return None
+        with self.mutex:
+            return self.shard.handle(message)
+
+    def _load_landed(self, load: SimulatedLoad) -> None:
+        if self._gets.wants(load.keys):
+            self.thread(self._gets.landed, load.keys, load)
+        self._landed.set()
 
     def handle(self, message: Any) -> Any:
         with self.mutex:
@@ -201,6 +248,7 @@ class ShardProcess(Server):
         self._landed.wait(HOUSE_S)
         with self.mutex:
             self.shard.tick()
+            self.shard.told(self._gets.take_told())
 
     def _hand_over(self) -> None:
         with self.mutex:

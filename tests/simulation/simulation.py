@@ -162,7 +162,7 @@ class Simulation:
     def load_directly(self, keys: Sequence[bytes]) -> Future:
         """A client runs the getter by itself: the future brings what it loads."""
         came, load = Future(), SimulatedLoad(self, self.world, list(keys))
-        load.landed = lambda: came.set((load.outcome.value, load.payload.value))
+        load.landed = lambda _: came.set((load.outcome.value, load.payload.value))
         return came
 
     # ------------------------------------------------------------------------------------------ operations

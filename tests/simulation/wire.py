@@ -184,7 +184,8 @@ def ask(wire: Wire, source: Process, target: Server | None, message: Any) -> Fut
 
 
 _OMITTED = re.compile(
-    r"\b\w+=(?:False|0|\(\)|None|b'')(?:, )?|\\x00\\x00\\x00\\x01s|, outcome=Future, payload=Future|Stats\(.*?\)"
+    r"\b\w+=(?:False|0|\(\)|None|b'')(?:, )?|\bnumber=\d+(?:, )?|\\x00\\x00\\x00\\x01s"
+    r"|, outcome=Future, payload=Future|Stats\(.*?\)"
 )
 
 
