@@ -57,7 +57,9 @@ def test_what_the_page_server_has_or_loads_takes_no_call(get, network, answer, t
     assert network.reads == []
 
 
-@pytest.mark.parametrize("end", [NOTHING, Failed("closed"), SILENT, Served([STUB], NOW)], ids=str)
+@pytest.mark.parametrize(
+    "end", [NOTHING, Failed("closed"), SILENT, Served([STUB], NOW)], ids=["nothing", "failed", "silent", "a stub"]
+)
 def test_what_a_load_does_not_bring_is_asked_for_by_a_call_as_by_one_who_has_waited(get, network, end):
     """It is counted as what it was before."""
     network.loading[OWNER] = lambda key: Loading(True, end)
@@ -68,7 +70,7 @@ def test_what_a_load_does_not_bring_is_asked_for_by_a_call_as_by_one_who_has_wai
     assert network.elapsed_s == pytest.approx(HELD_S + READ_S if end is SILENT else 0.0)
 
 
-@pytest.mark.parametrize("answer", [Failed("closed"), SILENT], ids=str)
+@pytest.mark.parametrize("answer", [Failed("closed"), SILENT], ids=["failed", "silent"])
 def test_without_an_answer_the_call_has_the_number_of_the_get(get, network, answer):
     """The load that it may have started is then its own."""
     network.loading[OWNER] = lambda key: answer
