@@ -141,14 +141,21 @@ class _TaskLoad:
 
     def __init__(self, outcome: ray.ObjectRef, payload: ray.ObjectRef, loader: TaskLoader) -> None:
         self.outcome, self.payload, self._loader = outcome, payload, loader
-        self.ended: Future[bytes] = outcome.future()
+        self._came: bytes | BaseException | None = None
         self._result: Outcome | Failed | None = None
 
+    def landed(self, ended: Future[bytes]) -> None:
+        """Takes what has come; not the future, which knows this load: only the garbage collector would part them."""
+        self._came = ended.exception() or ended.result()
+
     def result(self) -> Outcome | Failed | None:
-        # Asked of Ray itself, where the callback has not run: a client may have seen the outcome before that.
-        if self._result is None and (self.ended.done() or ray.wait([self.outcome], timeout=0, fetch_local=False)[0]):
+        # Asked of Ray itself, where it has not landed: a client may have seen the outcome before that.
+        if self._result is None and (self._came or ray.wait([self.outcome], timeout=0, fetch_local=False)[0]):
             try:
-                self._result = pickle.loads(self.ended.result() if self.ended.done() else ray.get(self.outcome))
+                came = self._came or ray.get(self.outcome)
+                if isinstance(came, BaseException):
+                    raise came
+                self._result = pickle.loads(came)
             except ray.exceptions.RayError as error:
                 self._result = failed(error)
                 with contextlib.suppress(ray.exceptions.RayError):
@@ -184,7 +191,12 @@ class TaskLoader:
         outcome, payload = task.remote(self._packed(spec), keys, calls)
         # Unlike a task that depends on the outcome, this is also called when the loader's process has died.
         load = _TaskLoad(outcome, payload, self)
-        load.ended.add_done_callback(lambda _: self._landed(keys, load))
+
+        def landed(ended: Future[bytes]) -> None:
+            load.landed(ended)
+            self._landed(keys, load)
+
+        outcome.future().add_done_callback(landed)
         return load
 
     def _packed(self, spec: GroupSpec) -> Any:

@@ -1,4 +1,5 @@
-"""Reading from page servers: one kept-open connection for each shard, for all threads of this process.
+"""Reading from page servers: for each shard one kept-open connection for all threads of this process, and one for
+gets that may wait for a load, one at a time.
 
 A get sends its request in its own thread, and receives the answer there, or in the connection's thread where it waits
 in an event loop. Answers come in the order of the requests: who waits for one receives what comes before it, too.
@@ -281,7 +282,7 @@ class PageClient:
     def keep(self, shards: Collection[str]) -> None:
         """Lets go of all others."""
         with self._lock:
-            gone = [all.pop(shard) for all in (self._servers, self._loaders) for shard in all.keys() - shards]
+            gone = [known.pop(id) for known in (self._servers, self._loaders) for id in known.keys() - shards]
         for server in gone:
             if server.connection is not None:
                 server.connection.close("the shard is no member any more")

@@ -1,6 +1,7 @@
 """The page server: a thread in a shard's process that gives other nodes what they ask for out of the shard's pages.
 
-It never takes the shard's lock, so a get on another node waits neither for loads that are settled nor for a hand-over.
+It never waits for the shard's lock, so a get on another node waits neither for loads that are settled nor for a
+hand-over. It takes that for gets that are to load their key, where it is free.
 Invariants: whoever has not proved that it has the secret costs a bounded number of sockets and seconds; whoever sends
 what is no request is cut off, and nobody else notices; when `stop` is back nothing reads pages.
 """

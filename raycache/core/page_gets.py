@@ -82,7 +82,7 @@ class PageGets:
                     self._tell(waiting, self._ask_by_call())
 
     def take_told(self) -> list[bytes]:
-        """The keys whose values were told since the last time. Any thread may take them."""
+        """The keys that gets here have waited for and that have values, since the last time; for any thread."""
         told, self._told = self._told, []
         return told
 
@@ -105,9 +105,10 @@ class PageGets:
 
     def _brought(self, key: bytes, result: object) -> Served:
         """A value as the pages would have it."""
+        if isinstance(result, Loaded):
+            self._told.append(key)
         if not isinstance(result, Loaded) or not isinstance(result.data, bytes):
             return self._ask_by_call()
-        self._told.append(key)
         now = self._clock()
         return Served([record.pack(header(now, result.ttl_s, result.cost_s, result.tag), result.data)], now)
 

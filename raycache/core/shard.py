@@ -225,7 +225,8 @@ class Shard:
         return self._flights.waiting
 
     def told(self, keys: Iterable[bytes]) -> None:
-        """What these loads brought was told to those who waited: how they ended need not be kept where it is stored."""
+        """Those who have waited for values of these keys know of them: how the loads ended is kept no longer than it
+        takes to store that."""
         self._flights.told(key for key in keys if self._groups.has(key))
 
     def tick(self) -> None:

@@ -7,7 +7,7 @@ from hand_loader import absent, loaded, loaded_large, raised
 from shard_bench import ShardBench, full, ring, value_of
 
 from raycache.core import page_gets
-from raycache.core.messages import Failed, InFlight, Served
+from raycache.core.messages import Failed, InFlight, Large, Served
 from raycache.core.page_gets import PageGets, Waiting
 
 ALICE = full("alice")
@@ -85,7 +85,7 @@ def test_what_was_told_and_is_stored_is_kept_nowhere_else(bench, gets):
 @pytest.mark.parametrize(
     "outcome",
     [{ALICE: raised(ValueError("no"))}, {ALICE: absent()}, {ALICE: loaded_large(0, 200_000)}, Failed("it died")],
-    ids=["raised", "absent", "large", "died"],
+    ids=["raised", "absent", "too large to be kept", "died"],
 )
 def test_for_what_is_no_small_value_it_asks_by_a_call_and_the_getter_does_not_run_again(bench, gets, outcome):
     gets.get()
@@ -97,6 +97,16 @@ def test_for_what_is_no_small_value_it_asks_by_a_call_and_the_getter_does_not_ru
     assert isinstance(item, InFlight)
     assert (item.outcome, item.started) == (load.outcome, False)
     assert bench.loader.loads == [load]
+
+
+def test_a_large_value_is_kept_where_it_is_stored_and_nowhere_else(bench, gets):
+    """Its memory is free as soon as it is evicted."""
+    gets.get()
+    gets.end(*bench.loader.loads, {ALICE: loaded_large(0, 5_000)})
+
+    assert gets.told == [None]
+    assert isinstance(*bench.ask("alice", again=True).items, Large)
+    assert bench.shard._flights.ended(ALICE) is None
 
 
 def test_a_load_that_was_running_when_its_key_was_removed_tells_nobody_who_came_later(bench, gets):
