@@ -32,6 +32,7 @@ from raycache.core.frames import HEAD, BadFrame
 from raycache.core.handshake import GREETING_BYTES, PROOF_BYTES, Handshake
 from raycache.core.messages import Endpoint, Failed, Loading, Served
 from raycache.core.page_gets import HELD_S
+from raycache.errors import RaycacheError
 
 #: How long it may take to connect, the proofs included.
 CONNECT_S = 3.0
@@ -76,25 +77,28 @@ class Connection:
         self._under_way: deque[Reading] = deque()
         self._received = b""
         self._thread: ThreadPoolExecutor | None = None
-        self.used, self.answered = time.monotonic(), False
+        self.used = self._heard = time.monotonic()
+        self.answered = self._abandoned = False
         self.failure = ""  # why it is closed
 
     @property
     def usable(self) -> bool:
         """Whether it is open, its server has not hung up for want of requests, and nobody waits for it in vain."""
-        now = time.monotonic()
+        self._take_what_came()
+        return not self.failure and time.monotonic() - self.used < IDLE_S
+
+    def _take_what_came(self) -> None:
+        """Receives answers that nobody waits for any more, and finds out whether one is overdue."""
         with contextlib.suppress(IndexError):
-            self._in_time(self._under_way[0], now)
-        return not self.failure and now - self.used < IDLE_S
+            while (first := self._under_way[0]).takes_s <= time.monotonic() - first.sent or self._abandoned:
+                self._abandoned = False
+                self.receive(first, 0.0)
+                if first.came is None:
+                    return
 
-    @property
-    def busy(self) -> bool:
-        """Whether there is a request without an answer."""
-        return bool(self._under_way)
-
-    def _in_time(self, reading: Reading, now: float) -> None:
-        if reading.came is None and now - reading.sent >= reading.takes_s:
-            self.close(f"no answer within {reading.takes_s:g} s")
+    def _overdue(self, reading: Reading) -> bool:
+        """Answers come one after the other: one is overdue when none has come for as long as it may take."""
+        return time.monotonic() - max(reading.sent, self._heard) >= reading.takes_s
 
     def send(self, request: bytes, *, alone: bool = False) -> Reading | None:
         """Sends a request; None where that fails, or, if it is to be alone, where there is another one."""
@@ -112,20 +116,27 @@ class Connection:
         return reading
 
     def receive(self, wanted: Reading, until: float) -> None:
-        """Receives until this has come, or the time is over. One that takes too long ends the connection."""
+        """Receives until this has come, or the time is over; what is here by now in any case. One that takes too long
+        ends the connection."""
         try:
-            while wanted.came is None and (left_s := until - time.monotonic()) > 0:
+            while wanted.came is None:
+                left_s = max(until - time.monotonic(), 0.0)
                 if self._receiving.acquire(timeout=left_s):
                     try:
                         if wanted.came is None:
                             self._receive_one(until)
                     finally:
                         self._receiving.release()
+                elif not left_s:
+                    break  # another thread receives
         except TimeoutError:
             pass
         except (OSError, BadFrame, IndexError) as error:  # the last: nobody has asked for what came
             self.close(f"receiving failed: {error}")
-        self._in_time(wanted, time.monotonic())
+        if wanted.came is None:
+            self._abandoned = True  # its caller may not come again
+            if self._overdue(wanted):
+                self.close(f"no answer within {wanted.takes_s:g} s")
 
     def _receive_one(self, until: float) -> None:
         """Receives the answer to the first request that has none."""
@@ -136,6 +147,7 @@ class Connection:
             if not data:
                 raise OSError("it was closed at the other end")
             self._received += data
+            self._heard = time.monotonic()
         first, (count, content) = self._under_way[0], body
         if count:
             first.came = frames.served(count, content)
@@ -234,7 +246,7 @@ class PageClient:
             return None
         usable = connection.usable
         reading = send(connection) if usable else None
-        if reading is None and not (usable and connection.busy):
+        if connection.failure or not usable:
             self._drop(server, connection)
         return reading
 
@@ -257,8 +269,12 @@ class PageClient:
             server = servers.setdefault(shard, _Server())
             if self._closed or server.connecting or server.connection or time.monotonic() < server.until:
                 return
+            try:
+                made = futures.in_thread(lambda: self._make(servers, shard, server))
+            except RuntimeError:  # there can be no more threads
+                self._pause(server, server.pause_s)
+                return
             server.connecting = True
-            made = futures.in_thread(lambda: self._make(servers, shard, server))
             self._connecting.add(made)
         made.add_done_callback(self._connecting.discard)
 
@@ -268,7 +284,7 @@ class PageClient:
             endpoint = self._endpoint(shard)
             if endpoint is not None and endpoint.port:
                 connection = connect(endpoint, shard)
-        except OSError as error:
+        except (OSError, RaycacheError) as error:  # the second: a shard of another version
             _log.info("raycache: the page server of %s cannot be used, it is asked by actor calls: %s", shard, error)
         with self._lock:
             server.connecting = False

@@ -148,7 +148,9 @@ class ShardActor:
         if not self._lock.acquire(blocking=False):
             return None
         try:
-            return None if self._stopped else self._shard.handle(message)
+            if self._stopped or self._shard.would_settle(message.keys):
+                return None
+            return self._shard.handle(message)
         except Exception:
             _log.exception("raycache: the shard %s has failed to answer its page server", self._shard.id)
             return None

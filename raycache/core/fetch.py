@@ -183,6 +183,11 @@ class Fetch:
             )
         return left_s
 
+    def _at_most(self, limit_s: float) -> float:
+        """How long to wait, if it would be this long for anybody; raises when the caller's time is over."""
+        left_s = self._left_s()
+        return limit_s if left_s is None else min(left_s, limit_s)
+
     def _ask(self, keys: list[bytes], fresh: bool) -> Steps[None]:
         """Asks the shards until each key has an answer; what they have becomes results, what they load flights."""
         moves, again, self._asking = 0, self._waited, self._clock()
@@ -240,12 +245,11 @@ class Fetch:
         if future is None:
             return
         self._reads = False
-        (answer,) = yield Wait([future], self._read_s())
+        (answer,) = yield Wait([future], self._at_most(READ_S))
         end = answer
         if isinstance(answer, Loading):
             self._tiers[key], self._waited = "loads_started" if answer.started else "loads_joined", True
-            left_s, limit_s = self._left_s(), HELD_S + READ_S
-            (end,) = yield Wait([answer.end], limit_s if left_s is None else min(left_s, limit_s))
+            (end,) = yield Wait([answer.end], self._at_most(HELD_S + READ_S))
         elif not isinstance(answer, Served):  # it may have started a load all the same
             self._waited, self._number = True, number
         if isinstance(end, Served):
@@ -264,7 +268,9 @@ class Fetch:
         while todo:
             futures = {shard: self._network.read(shard, some) for shard, some in todo.items()}
             reads = {shard: future for shard, future in futures.items() if future is not None}
-            came = dict(zip(reads, (yield Wait([*reads.values()], self._read_s())), strict=True)) if reads else {}
+            came = (
+                dict(zip(reads, (yield Wait([*reads.values()], self._at_most(READ_S))), strict=True)) if reads else {}
+            )
             unread = dict[str, list[bytes]]()
             for shard, some in todo.items():
                 missing = some
@@ -275,10 +281,6 @@ class Fetch:
                     left.setdefault((shard, False), []).extend(missing)
             todo = unread
         return left
-
-    def _read_s(self) -> float:
-        left_s = self._left_s()
-        return READ_S if left_s is None else min(left_s, READ_S)
 
     def _take_served(self, keys: list[bytes], served: Served) -> list[bytes]:
         """What came from a page server becomes results; the keys that it has nothing for that can be used."""
@@ -304,14 +306,13 @@ class Fetch:
         """How long to wait for an answer about so many keys; raises when the caller's time is over."""
         patience_s = max(ANSWER_S - (self._clock() - self._asking), LEAST_ANSWER_S)
         patience_s += ANSWER_S_PER_KEY * max(keys, default=0)
-        left_s = self._left_s()
-        return patience_s if left_s is None else min(left_s, patience_s)
+        return self._at_most(patience_s)
 
     def _unanswered(self, shard: str, answer: Failed | NoLease | None) -> Steps[None]:
         """A shard has no answer: it is asked again if it will have one soon, else others are."""
-        left_s = self._left_s()  # the caller's patience may have been the shorter one
+        self._left_s()  # the caller's patience may have been the shorter one
         if isinstance(answer, NoLease) and self._clock() - self._asking < NO_LEASE_S:
-            yield Wait([], PAUSE_S if left_s is None else min(PAUSE_S, left_s))
+            yield Wait([], self._at_most(PAUSE_S))
             return
         self._members.suspect(shard)
         self._network.ask_directory(Suspect((shard,)))  # which finds out whether it is dead
@@ -357,14 +358,13 @@ class Fetch:
                 self._members.suspect(shard)
 
     def _let_join(self, shard: str, answer: NoSuchGroup | NoLease) -> Steps[None]:
-        left_s = self._left_s()
         if isinstance(answer, NoSuchGroup):
             spec = self._spec if self._calls is None else self._calls.spec()
             told = yield from self._members.define(spec, shard, answer, self._patience_s())
             if not isinstance(told, Ack):
                 self._members.suspect(shard)
         else:
-            yield Wait([], PAUSE_S if left_s is None else min(PAUSE_S, left_s))
+            yield Wait([], self._at_most(PAUSE_S))
 
     def _take_held(self, items: Mapping[bytes, Any], answers: Answers, shard: str) -> Steps[None]:
         """What a former owner still has; it may also know of others."""
@@ -428,8 +428,7 @@ class Fetch:
     def _await_of(self, shard: str, future: Future) -> Steps[Any]:
         """What a future of a shard brings: Failed also where the shard hangs, or its node is lost."""
         while True:
-            left_s = self._left_s()
-            (result,) = yield Wait([future], LOOK_S if left_s is None else min(left_s, LOOK_S))
+            (result,) = yield Wait([future], self._at_most(LOOK_S))
             if result is not None:
                 return result
             if (yield from self._gone([shard])):
@@ -437,9 +436,8 @@ class Fetch:
 
     def _gone(self, shards: list[str]) -> Steps[set[str]]:
         """Which of these do not answer; they are suspect."""
-        left_s = self._left_s()
-        asked = [self._network.ask(shard, Describe()) for shard in shards]
-        answers = yield Wait(asked, LOOK_S if left_s is None else min(left_s, LOOK_S))
+        limit_s = self._at_most(LOOK_S)
+        answers = yield Wait([self._network.ask(shard, Describe()) for shard in shards], limit_s)
         gone = {shard for shard, answer in zip(shards, answers, strict=True) if not isinstance(answer, ShardInfo)}
         self._left_s()  # the caller's patience may have been the shorter one
         for shard in gone:
@@ -448,8 +446,7 @@ class Fetch:
 
     def _await(self, future: Future, limit_s: float) -> Steps[Any]:
         """What the future brings, within the caller's time; None after this one."""
-        left_s = self._left_s()
-        (result,) = yield Wait([future], limit_s if left_s is None else min(left_s, limit_s))
+        (result,) = yield Wait([future], self._at_most(limit_s))
         if result is None:
             self._left_s()
         return result
@@ -457,14 +454,9 @@ class Fetch:
     def _await_flights(self) -> Steps[None]:
         """Waits until one flight ends or is overdue. Keys that it did not bring are asked for again."""
         flights, self._flights, self._waited = self._flights, [], True
-        left_s = self._left_s()
         soonest = min(min(flight.until, flight.looked + LOOK_S) for flight in flights)
-        patience_s = max(soonest - self._clock(), 0.0)
-        outcomes = yield Wait(
-            [flight.future.outcome for flight in flights],
-            patience_s if left_s is None else min(left_s, patience_s),
-            all=False,
-        )
+        limit_s = self._at_most(max(soonest - self._clock(), 0.0))
+        outcomes = yield Wait([flight.future.outcome for flight in flights], limit_s, all=False)
         now = self._clock()
         for flight, outcome in zip(flights, outcomes, strict=True):
             if isinstance(outcome, dict):

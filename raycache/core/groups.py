@@ -1,6 +1,7 @@
 """The groups of one shard, and the entries of all of them: what comes from, and goes to, other shards and other lives.
 
-Invariants: of each name only the newest group has entries; every entry in the pages is in the store of its group.
+Invariants: of each name only the newest group has entries; every entry in the pages is in the store of its group
+(beside them there are copies of what others own, under a prefix that no group has).
 """
 
 from __future__ import annotations

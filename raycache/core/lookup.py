@@ -212,8 +212,9 @@ class Reader:
             touched[entry.key] += hits
         if not any(counts.values()):
             return
-        notes, ack = self.remote.take(self.members), None
+        ack = None
         try:
+            notes = self.remote.take(self.members)
             stats = Stats(seconds_saved=saved_s, bytes_saved=saved_bytes, **counts)
             told = [key for key, hits in touched.items() for _ in range(min(hits, MOST_TOLD))]
             ack = yield from self.client.report(self.spec, stats, told, asked(notes))

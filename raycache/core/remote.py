@@ -54,7 +54,8 @@ class Remote:
         """What was noted of keys that other nodes own."""
         notes, self._notes = self._notes, {}
         here = members.local.pages
-        return {key: note for key, note in notes.items() if members.ring.owner(key) not in here}
+        # A list: another thread may still be noting something there.
+        return {key: note for key, note in list(notes.items()) if members.ring.owner(key) not in here}
 
 
 def asked(notes: Mapping[bytes, Note]) -> tuple[Asked, ...]:

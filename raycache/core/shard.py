@@ -267,6 +267,11 @@ class Shard:
             items = [Missing() if item is None else item for item in items]
         return Answers(items, now, self._ring.epoch)
 
+    def would_settle(self, names: Iterable[bytes]) -> bool:
+        """Whether a get of these keys would first store what loads have brought, which may take long."""
+        flights = self._flights
+        return flights.full or any(chunk.load.result() is not None for chunk in flights.chunks_of(names))
+
     def _refer(self, names: Iterable[bytes], items: list[Any]) -> None:
         """Puts word of who may still have it in the place of what was not found and is not being loaded."""
         for place, (key, item) in enumerate(zip(names, items, strict=True)):
@@ -555,9 +560,10 @@ class Shard:
         group = self._groups.get(ask.group)
         if group is None:
             return NoSuchGroup(ask.group)
+        wanted = self._copies.wanted(ask.asked)  # first: where memory is full it fails, and all is told again
         group.reported += ask.stats
         group.store.touch(ask.touched)
-        return Ack(self._ring.epoch, wanted=self._copies.wanted(ask.asked))
+        return Ack(self._ring.epoch, wanted=wanted)
 
     def _copy(self, ask: Copy) -> Ack:
         same = ask.ticket == self.life.ticket  # else the versions are of other slots

@@ -202,7 +202,7 @@ class ShardProcess(Server):
         if self.mutex.taken:
             return None
         with self.mutex:
-            return self.shard.handle(message)
+            return None if self.shard.would_settle(message.keys) else self.shard.handle(message)
 
     def _load_landed(self, load: SimulatedLoad) -> None:
         if self._gets.wants(load.keys):

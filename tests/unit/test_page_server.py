@@ -19,6 +19,7 @@ from raycache.core import frames, record
 from raycache.core.frames import MOST_KEYS, REPLY_BYTES
 from raycache.core.handshake import ANSWER_BYTES, GREETING_BYTES, PROOF_BYTES, Handshake
 from raycache.core.messages import Endpoint, Failed, Loading, Served
+from raycache.errors import VersionMismatch
 
 #: Long for a read, also on a machine that does much else.
 READ_S = 20.0
@@ -107,6 +108,72 @@ def test_a_large_batch_comes_in_parts(served, client):
     assert len(answer.records) * 1000 > REPLY_BYTES
     assert len(answer.records) < MOST_KEYS
     assert None not in answer.records
+
+
+def came_late(client, reading):
+    """The answer has come by now, and it is long ago that it was asked for."""
+    reading._connection._readable.poll(1000 * READ_S)
+    reading.sent -= 2 * READ_S
+    reading._connection._heard -= 2 * READ_S
+    return reading
+
+
+def test_an_answer_that_has_come_counts_however_late_it_is_looked_for(served, client):
+    """As after another server, which took all the time that there was."""
+    (one,) = served.put("one")
+    read(client, "one").result(READ_S)
+    reading = came_late(client, client.read(SHARD, [full("one")]))
+
+    assert reading.result(0.0).records == [one]
+    assert len(served.server.connections) == 1
+
+
+def test_an_answer_that_nobody_waits_for_any_more_does_not_end_the_connection(served, client):
+    """Its caller's time was over before it came."""
+    (one,) = served.put("one")
+    read(client, "one").result(READ_S)
+    abandoned = client.read(SHARD, [full("one")])
+    connection = abandoned._connection
+    came_late(client, abandoned)
+
+    assert client.read(SHARD, [full("one")]).result(READ_S).records == [one]
+    assert not connection.failure
+
+
+def test_a_get_that_nobody_waits_for_any_more_lets_others_use_its_connection(served, client):
+    served.put("one")
+    first = get(client, "one")
+    first.result(READ_S)
+    abandoned = client.get(SHARD, full("one"), 1, 5)
+    abandoned.result(0.0)
+    abandoned._connection._readable.poll(1000 * READ_S)
+
+    assert client.get(SHARD, full("one"), 1, 6) is not None
+
+
+def test_a_shard_that_cannot_be_asked_for_its_endpoint_is_tried_again(monkeypatch):
+    """It may be one of another version, which is to be replaced."""
+    monkeypatch.setattr(page_client, "LEAST_PAUSE_S", 0.0)
+    asked = []
+
+    def endpoint(shard):
+        asked.append(shard)
+        raise VersionMismatch("it has 0.0.1")
+
+    client = PageClient(endpoint)
+    until(lambda: client.read(SHARD, [full("one")]) or len(asked) > 1)
+    client.close()
+
+
+def test_where_no_thread_can_start_there_is_no_connection_and_no_error(monkeypatch):
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(page_client.futures, "in_thread", refuse)
+    client = PageClient(lambda _: None)
+
+    assert client.read(SHARD, [full("one")]) is None
+    client.close()
 
 
 def test_threads_share_a_connection(served, client, pool):

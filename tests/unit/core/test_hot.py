@@ -12,7 +12,8 @@ from raycache.core import hot, record
 from raycache.core.codec import ABSENT
 from raycache.core.fetch import NotThere
 from raycache.core.members import Members
-from raycache.core.messages import Asked, Bump, Copied, Copy, Define, Report, Standing
+from raycache.core.messages import Asked, Bump, Copied, Copy, Count, Define, Report, Standing
+from raycache.core.pages import PagesFull
 from raycache.core.remote import LARGEST, MOST_BYTES, MOST_KEYS, Note, Remote, asked, copies
 from raycache.core.stats import Stats
 
@@ -328,6 +329,39 @@ def test_what_was_vouched_for_by_other_slots_is_not_sent():
     local = type("Slots", (), {"slots": memoryview(b"\x07")})()
 
     assert copies(notes, list(notes), local, 10.0) == ()
+
+
+def test_what_is_noted_while_a_report_is_made_does_not_disturb_it(nodes):
+    """Another thread may still hold on to the notes that are being told."""
+    (other,) = nodes.keys("b")
+    process, remote = nodes.process("a"), Remote()
+    full, notes = process.reader.full(other), remote._notes
+    remote.note(full, NotThere("nobody", 50.0), VOUCHER)
+
+    class Ring:
+        def owner(self, key):
+            notes[key + b"x"] = Note(1)
+            return "b"
+
+    class Noting:
+        ring, local = Ring(), process.client.members.local
+
+    assert list(remote.take(Noting())) == [full]
+
+
+def test_a_report_that_finds_no_room_is_not_counted_and_told_again(nodes, key, monkeypatch):
+    """What fails counts nothing."""
+    shard = nodes.shards["a"].shard
+    before = shard.handle(Count(1))
+
+    def full(_):
+        raise PagesFull("no room")
+
+    monkeypatch.setattr(shard._copies, "wanted", full)
+    with pytest.raises(PagesFull):
+        shard.handle(Report(1, Stats(near_hits=7), ()))
+
+    assert shard.handle(Count(1)) == before
 
 
 def test_keys_of_the_own_node_are_not_told(nodes):
