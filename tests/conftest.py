@@ -15,6 +15,7 @@ settings.register_profile("raycache", max_examples=50, deadline=None, suppress_h
 settings.load_profile("raycache")
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that start no Ray go to one process, those that do to another: there is one Ray for all of them. The two
     must find tests of the same names."""
