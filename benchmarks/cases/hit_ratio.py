@@ -34,9 +34,9 @@ def run(setting: Setting) -> Iterator[Measurement]:
     rows = done.if_there("simulation", lambda: _simulated(setting.quick)).get("simulation", [])
     for row in rows:
         if row["theirs"] and not row["has_costs"]:  # of libCacheSim's policies none knows costs
-            best = max(ours["hits"] for ours in row["ours"].values())
-            hits = {OURS: best, PEER: row["theirs"]["gdsf" if row["sized"] else "s3fifo"], OPTIMUM: row["optimum"]}
-            done.amounts[f"miss ratio, {row['label']}"] = {name: 1 - share for name, share in hits.items()}
+            best = max(hits for hits, _ in row["ours"].values())
+            shares = {OURS: best, PEER: row["theirs"]["gdsf" if row["sized"] else "s3fifo"], OPTIMUM: row["optimum"]}
+            done.amounts[f"miss ratio, {row['label']}"] = {name: 1 - share for name, share in shares.items()}
     behind = [100 * (each[OURS] - each[PEER]) for each in done.amounts.values()]
     done.goals.append(dataclasses.replace(BEHIND, figure=max(behind, default=None)))
     yield done

@@ -66,7 +66,8 @@ def _groups(setting: Setting) -> Measurement:
 
 def _over_groups(alone: raycache.Group, groups: list[raycache.Group], keys: list[str], rounds: int) -> Samples:
     """Of the many, each key of a round is got from another group."""
-    asked = [(groups[at % KEYS * (len(groups) // KEYS)], key) for at, key in enumerate(keys)]
+    turns = len(groups) // KEYS  # the groups of a round are others than those of the one before
+    asked = [(groups[at % KEYS + KEYS * (at // KEYS % turns)], key) for at, key in enumerate(keys)]
     contenders = {
         ONE_GROUP: on_new_items(alone.get, keys, KEYS),
         MANY_GROUPS: on_new_items(lambda each: each[0].get(each[1]), asked, KEYS),

@@ -266,7 +266,12 @@ class PageClient:
     def _connect(self, servers: dict[str, _Server], shard: str) -> None:
         """Has a thread make the connection, if it is time for that."""
         with self._lock:
-            server = servers.setdefault(shard, _Server())
+            if (
+                shard not in servers
+            ):  # only from the second time on: a process that gets one value is sooner done without
+                servers[shard] = _Server()
+                return
+            server = servers[shard]
             if self._closed or server.connecting or server.connection or time.monotonic() < server.until:
                 return
             try:
