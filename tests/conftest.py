@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from fake_clock import FakeClock
@@ -13,17 +12,6 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile("raycache", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("raycache")
-
-
-@pytest.hookimpl(tryfirst=True)  # before the groups are looked at
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that start no Ray go to one process, those that do to another: there is one Ray for all of them. The two
-    must find tests of the same names."""
-    if odd := [item.nodeid for item in items if " at 0x" in item.nodeid]:
-        raise pytest.UsageError(f"the name of a test is another one in each process; give it ids=[...]: {odd[0]}")
-    without_ray = {Path(__file__).parent / name for name in ("unit", "simulation")}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("without-ray" if without_ray & set(item.path.parents) else "ray"))
 
 
 @pytest.fixture
