@@ -61,9 +61,10 @@ def test_the_trials_did_much_and_harmed_much(trials: dict[int, dict[str, Any]]) 
 
 
 def test_clients_that_take_no_notice_of_leases_are_found(tmp_path: Path) -> None:
-    """A shard is stopped, the others go on without it, and a client on its node goes on to use what it had."""
+    """A shard is stopped, the others go on without it, and a client on its node goes on to use what it had. Whether it
+    has something near just then is chance: there are as many trials as it takes, up to twelve."""
     stops = ("--kind", "stop shard", "--seed", str(STOPS_LONG))
-    found = chaos(tmp_path / "broken.json", "--broken", "--trials", "3", "--exit-first", *stops)
+    found = chaos(tmp_path / "broken.json", "--broken", "--trials", "12", "--exit-first", *stops)
 
     assert sum(trial["violations"].get("stale", 0) for trial in found["trials"]) > 0
     assert "STALE" in found["trials"][-1]["story"]
