@@ -14,10 +14,11 @@ from raycache.core import hot, record
 from raycache.core import keys as core_keys
 from raycache.core.client import Client
 from raycache.core.codec import ABSENT, STUB, decode, decode_first
+from raycache.core.entry import STALE, Voucher
 from raycache.core.fetch import Calls, Claimed, Found, NotThere, Result, found
 from raycache.core.keys import Key
 from raycache.core.messages import Filling, GroupSpec, group_prefix
-from raycache.core.near import UNSHARED, Near, NearEntry, Voucher, name_of, names_of
+from raycache.core.near import UNSHARED, Near, NearEntry, name_of, names_of
 from raycache.core.remote import Remote, asked, copies
 from raycache.core.stats import Stats
 from raycache.core.steps import Steps, Wait
@@ -55,9 +56,8 @@ class Reader:
         """What this process or this node has without any call: a value, a NotThere, or MISS."""
         full = self.full(key)
         entry = self.near.entries.get(key if type(key) is str else name_of(key, full))
-        if entry is not None and entry.live(self.clock()):
-            entry.hits += 1
-            return self.decoded(entry.result) if entry.value is UNSHARED else entry.value
+        if entry is not None and (value := entry.hit(self.clock)) is not STALE:
+            return self.decoded(entry.result) if value is UNSHARED else value
         point = core_keys.hashed(full)[0]
         slot = slot_of(point)
         lease, slots, pages, home, _ = self.members.local

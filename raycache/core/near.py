@@ -1,17 +1,24 @@
 """The near cache: results in the calling process, each with the version slot that vouches for it.
 
-An entry may be used only while it is live; see `versions` for why the order of its two looks matters. Bounded in
-bytes; the oldest entry that was not hit since it was last passed over goes first (CLOCK, Corbató 1968).
+Bounded in bytes; the oldest entry that was not hit since it was last passed over goes first (CLOCK, Corbató 1968).
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from raycache.core import record
 from raycache.core.codec import ABSENT, shareable
+
+if TYPE_CHECKING:
+    from raycache.core.entry import NearEntry as NearEntry
+else:
+    try:
+        from raycache.core._entry import NearEntry
+    except ImportError:  # installed without a compiler
+        from raycache.core.entry import NearEntry
 
 #: What an entry takes beside its value, roughly.
 ENTRY_BYTES = 250
@@ -37,63 +44,22 @@ def names_of(keys: Mapping[bytes, Any]) -> Iterable[Any]:
     return [name_of(key, full) for full, key in keys.items()]
 
 
-#: A version slot as it was read before the value: the lease, the slots, which slot, its version. A bare tuple, as one
-#: is made for every key of every lookup.
-Voucher = tuple[Sequence[float], Sequence[int], int, int]
-
-
-class NearEntry:
-    """One result, with what vouches for it."""
-
-    __slots__ = (
-        "aliases",
-        "cost_s",
-        "expires",
-        "hits",
-        "key",
-        "lease",
-        "result",
-        "seen",
-        "size",
-        "slot",
-        "slots",
-        "value",
-        "version",
-    )
-
-    def __init__(
-        self, key: bytes, value: Any, result: Any, expires: float, cost_s: float, size: int, voucher: Voucher
-    ) -> None:
-        self.key = key  # the full key
-        self.value = value  # decoded, or UNSHARED
-        self.result = result  # encoded: a record, a blob, or that there is nothing
-        self.expires, self.cost_s = expires, cost_s
-        self.size = size  # of what is encoded
-        self.lease, self.slots, self.slot, self.version = voucher
-        self.hits = 0  # since they were last taken
-        self.seen = 0  # of these, when it was last passed over; -1: hits were taken after that
-        #: Where else it can be found: it is taken out of these when it goes.
-        self.aliases: tuple[tuple[dict[Any, Any], Any], ...] = ()
-
-    @property
-    def has_value(self) -> bool:
-        """Whether it is a value, and not that there is none."""
-        if type(self.result) is bytes:
-            return record.tag(self.result) != ABSENT
-        return hasattr(self.result, "parts")
-
-    def live(self, now: float) -> bool:
-        """Whether it may be used at this time. First the lease, then the slot."""
-        return now < self.lease[0] and self.slots[self.slot] == self.version and now < self.expires
+def has_value(entry: NearEntry) -> bool:
+    """Whether it is a value, and not that there is none."""
+    if type(entry.result) is bytes:
+        return record.tag(entry.result) != ABSENT
+    return hasattr(entry.result, "parts")
 
 
 class Near:
     """Entries by name."""
 
-    __slots__ = ("_bytes", "_capacity_bytes", "_gone", "_largest", "_lock", "entries")
+    __slots__ = ("_aliases", "_bytes", "_capacity_bytes", "_gone", "_largest", "_lock", "entries")
 
     def __init__(self, capacity_bytes: int) -> None:
         self.entries: dict[Any, NearEntry] = {}
+        #: Where else entries can be found; they are taken out of these when they go.
+        self._aliases: dict[NearEntry, list[tuple[dict[Any, Any], Any]]] = {}
         self._gone: list[NearEntry] = []  # with hits that nobody has taken yet
         self._bytes, self._capacity_bytes = 0, capacity_bytes
         self._largest = capacity_bytes * LARGEST_SHARE - ENTRY_BYTES
@@ -111,7 +77,8 @@ class Near:
                 self._drop(name)
             entries[name] = entry
             self._bytes += entry.size + ENTRY_BYTES
-            self._make_room()
+            if self._bytes > self._capacity_bytes:
+                self._make_room()
 
     def put_many(self, new: Mapping[Any, NearEntry]) -> None:
         """The same for many entries, by their names."""
@@ -125,6 +92,14 @@ class Near:
             self.entries.update(new)
             self._bytes += sum([entry.size for entry in new.values()]) + len(new) * ENTRY_BYTES
             self._make_room()
+
+    def alias(self, name: Any, table: dict[Any, tuple[NearEntry, Any]], alias: Any, told: Any) -> None:
+        """Has `table[alias]` lead to the entry of this name, with something told beside it, as long as it is kept."""
+        with self._lock:
+            entry = self.entries.get(name)
+            if entry is not None:
+                table[alias] = entry, told
+                self._aliases.setdefault(entry, []).append((table, alias))
 
     def _make_room(self) -> None:
         """Drops the oldest entries, but for those that were hit since they were last passed over: they get another
@@ -142,8 +117,8 @@ class Near:
         entry = self.entries.pop(name, None)
         if entry is not None:
             self._bytes -= entry.size + ENTRY_BYTES
-            for aliases, alias in entry.aliases:
-                aliases.pop(alias, None)
+            for table, alias in self._aliases.pop(entry, ()):
+                table.pop(alias, None)
             if entry.hits:
                 self._gone.append(entry)
 

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from raycache.core import record
 from raycache.core.codec import ABSENT
+from raycache.core.entry import Voucher
 from raycache.core.fetch import Found, NotThere
 from raycache.core.members import Members
 from raycache.core.messages import Asked, Copied
-from raycache.core.near import Voucher
 from raycache.core.steps import Local
 
 #: Bytes of the largest record that is copied: what takes longer to copy than to ask for is not worth the room.

@@ -43,6 +43,7 @@ class NodeFacts:
     ray: str | None = None
     python: str = ""
     raycache_error: str = ""  # why it cannot be imported there
+    compiled: bool = True  # whether its near entries are those in C
     auth_mode: str = ""  # RAY_AUTH_MODE
     shm_bytes: int = 0  # of /dev/shm
     shm_free_bytes: int = 0

@@ -23,7 +23,7 @@ from raycache.core.futures import in_thread
 from raycache.core.getters import Expiring, computing, raised
 from raycache.core.lookup import RAISE, Lookup
 from raycache.core.messages import Absent, Call, Raised
-from raycache.core.near import name_of
+from raycache.core.near import has_value, name_of
 from raycache.core.steps import Wait
 from raycache.errors import NotFound
 from raycache.memo.binding import Binding, Changed, Changes, Computed
@@ -55,7 +55,7 @@ class Memo:
         self.function, self.options = function, options
         self.identity = Identity(function, options, snapshot)
         self.is_async = inspect.iscoroutinefunction(function)
-        self.quick = Quick(self.identity.signature, expires=options.ttl_s is not None)  # of the code that was last seen
+        self.quick = Quick(self.identity.signature)  # of the code that was last seen
         #: Told of a method that finds quick entries, and, with None, that there is none at the moment.
         self.quickened: Callable[[Callable[..., Any] | None], None] = lambda method: None
         self._seen: Code | None = None
@@ -236,14 +236,19 @@ class Memo:
         options, reader = self.options, binding.reader
         if self.is_async or options.batch is not None or options.key is not None or options.ignore:
             return
-        entry = reader.near.entries.get(name_of(key, reader.full(key)))
-        if entry is None or not entry.has_value:
+        near, name = reader.near, name_of(key, reader.full(key))
+        entry = near.entries.get(name)
+        if entry is None or not has_value(entry):
             return
         with self._lock:
-            if code is self._seen and self.quick.remember(entry, args, kwargs, reader.clock()) and not self._is_quick:
+            if (
+                code is self._seen
+                and self.quick.remember(near, name, args, kwargs, reader.clock())
+                and not self._is_quick
+            ):
                 self._is_quick = True
-                name = self.function.__name__
-                self.quickened(self.quick.method(name, code, reader.clock, reader.decoded, self._slowly))
+                called = self.function.__name__
+                self.quickened(self.quick.method(called, code, reader.clock, reader.decoded, self._slowly))
 
     def _slowly(self, given: tuple[Any, ...]) -> Any:
         """A call that the quick method did not answer, with one value for each parameter."""

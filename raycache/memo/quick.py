@@ -13,9 +13,9 @@ import keyword
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from raycache.core.entry import STALE
 from raycache.core.fingerprint.watch import PREFIX
-from raycache.core.near import UNSHARED, NearEntry
-from raycache.core.record import NEVER
+from raycache.core.near import UNSHARED, Near, NearEntry
 from raycache.memo.identity import Code
 
 _SIMPLE = frozenset({str, bytes, int, bool, float, type(None)})
@@ -38,30 +38,18 @@ class _Absent:
 
 ABSENT: Any = _Absent()
 
-_LIVE = "_rc_clock() < _rc_entry.lease[0] and _rc_entry.slots[_rc_entry.slot] == _rc_entry.version"
-_LIVE_UNTIL = (
-    "(_rc_now := _rc_clock()) < _rc_entry.lease[0] and _rc_entry.slots[_rc_entry.slot] == _rc_entry.version"
-    " and _rc_now < _rc_entry.expires"
-)
 _HIT = """\
             _rc_entry, _rc_kind = {table}[{name}]
-            if {live} and {kinds} {unchanged}:
-                _rc_entry.hits += 1
-                _rc_value = _rc_entry.value
+            if {kinds} {unchanged} and (_rc_value := _rc_entry.hit(_rc_clock)) is not _rc_stale:
                 return _rc_value if _rc_value is not _rc_unshared else _rc_decoded(_rc_entry.result)
 """
 
 
 class Quick:
-    """The entries of one function, by the argument that alone was given, or by all arguments; with their types.
+    """The entries of one function, by the argument that alone was given, or by all arguments; with their types."""
 
-    `expires`: whether they have a ttl; without one only entries that do not expire are found here.
-    """
-
-    def __init__(self, signature: inspect.Signature, *, expires: bool) -> None:
+    def __init__(self, signature: inspect.Signature) -> None:
         self.names = _names(signature)
-        self._live = _LIVE_UNTIL if expires else _LIVE
-        self._expires = expires
         self._parameters = tuple(signature.parameters.values())
         self.one: dict[Any, tuple[NearEntry, Any]] = {}
         self._many: dict[tuple[Any, ...], tuple[NearEntry, Any]] = {}
@@ -70,21 +58,20 @@ class Quick:
         self.one.clear()
         self._many.clear()
 
-    def remember(self, entry: NearEntry, args: tuple[Any, ...], kwargs: Mapping[str, Any], now: float) -> bool:
-        """Has a call find its entry from now on, if its arguments are simple enough."""
+    def remember(self, near: Near, name: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], now: float) -> bool:
+        """Has a call find the entry of this name from now on, if its arguments are simple enough."""
         given = self._given(args, kwargs)
-        if given is None or not all(map(_is_simple, given)) or not (self._expires or entry.expires == NEVER):
+        if given is None or not all(map(_is_simple, given)):
             return False
         if all(each is ABSENT for each in given[1:]):
             table: dict[Any, Any] = self.one
-            name: Any = given[0] if given else ()
-            kind: Any = type(name)
+            alias: Any = given[0] if given else ()
+            kind: Any = type(alias)
         else:
-            table, name, kind = self._many, given, (*map(type, given),)
-        known = table.get(name)
-        if known is None or not known[0].live(now):  # of 1 and True, which are one name, the first has the place
-            table[name] = entry, kind
-            entry.aliases += ((table, name),)
+            table, alias, kind = self._many, given, (*map(type, given),)
+        known = table.get(alias)
+        if known is None or not known[0].live(now):  # of 1 and True, which are equal, the first has the place
+            near.alias(name, table, alias, kind)
         return True
 
     def find(self, argument: Any, now: float) -> NearEntry | None:
@@ -134,11 +121,11 @@ class Quick:
             return None
         conditions, space = _conditions(code)
         space |= {"_rc_clock": clock, "_rc_decoded": decoded, "_rc_slow": slow, "_rc_absent": ABSENT}
-        space |= {"_rc_unshared": UNSHARED}
+        space |= {"_rc_stale": STALE, "_rc_unshared": UNSHARED}
         space |= {"_rc_type": type, "_rc_one": self.one, "_rc_many": self._many}
         if not (name.isidentifier() and not keyword.iskeyword(name)):
             name = "call"
-        exec(_source(name, self._parameters, self._live, conditions), space)
+        exec(_source(name, self._parameters, conditions), space)
         method: Callable[..., Any] = space[name]
         return method
 
@@ -168,13 +155,12 @@ def _conditions(code: Code) -> tuple[str, dict[str, Any]]:
     return "and _rc_unchanged()", {"_rc_unchanged": seal.unchanged}
 
 
-def _source(name: str, parameters: tuple[inspect.Parameter, ...], live: str, unchanged: str) -> str:
+def _source(name: str, parameters: tuple[inspect.Parameter, ...], unchanged: str) -> str:
     names = [each.name for each in parameters]
     first, rest = names[:1], names[1:]
     one = _HIT.format(
         table="_rc_one",
         name=first[0] if first else "()",
-        live=live,
         kinds=f"_rc_type({first[0]}) is _rc_kind" if first else "True",
         unchanged=unchanged,
     )
@@ -186,7 +172,7 @@ def _source(name: str, parameters: tuple[inspect.Parameter, ...], live: str, unc
     ]
     if rest:
         kinds = f"_rc_kind == ({', '.join(f'_rc_type({each})' for each in names)})"
-        many = _HIT.format(table="_rc_many", name=", ".join(names), live=live, kinds=kinds, unchanged=unchanged)
+        many = _HIT.format(table="_rc_many", name=", ".join(names), kinds=kinds, unchanged=unchanged)
         lines += ["        else:", many.rstrip()]
     lines += [
         "    except Exception:",  # not there, an argument without a hash, or something that the code reads is gone

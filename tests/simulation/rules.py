@@ -18,16 +18,15 @@ from simulation import Scenario
 
 from raycache.core.client import Client
 from raycache.core.directory import Directory
+from raycache.core.entry import NearEntry
 from raycache.core.handover import Incoming
 from raycache.core.life import Life
 from raycache.core.lookup import Lookup, Reader
 from raycache.core.membership import Membership
-from raycache.core.near import NearEntry
 from raycache.core.page_gets import PageGets
 from raycache.core.page_reads import PageReads
 from raycache.core.remote import Remote
 from raycache.core.shard import Shard
-from raycache.group import Group
 
 
 class Change(NamedTuple):
@@ -93,14 +92,6 @@ RULES: dict[str, Rule] = {
                 {
                     "now < self.lease[0] and self.slots[self.slot] == self.version": "self.slots[self.slot] == "
                     "self.version and now < self.lease[0]"
-                },
-            ),
-            Change(
-                Group,
-                "get",
-                {
-                    "(now := clock()) < entry.lease[0] and entry.slots[entry.slot] == entry.version": "entry.slots["
-                    "entry.slot] == entry.version and (now := clock()) < entry.lease[0]"
                 },
             ),
         ),
@@ -273,10 +264,7 @@ RULES: dict[str, Rule] = {
     ),
     "lease_client": Rule(
         "clients look at the lease before they use near entries and pages",
-        (
-            Change(NearEntry, "live", {"now < self.lease[0] and ": ""}),
-            Change(Group, "get", {"(now := clock()) < entry.lease[0] and ": "(now := clock()) and "}),
-        ),
+        (Change(NearEntry, "live", {"now < self.lease[0] and ": ""}),),
         "cut_off",
     ),
     "hot_slot": Rule(

@@ -27,7 +27,7 @@ from servers import DirectoryProcess, ShardProcess
 from shared_memory import Memory
 from wire import Wire, ask
 
-from raycache.core import client, members, ring, unconfirmed, versions
+from raycache.core import client, entry, lookup, members, ring, unconfirmed, versions
 from raycache.core.messages import GroupSpec, Register
 from raycache.options import MIB, CacheOptions, group_options
 
@@ -54,6 +54,7 @@ def small() -> Iterator[None]:
         stack.enter_context(mock.patch.object(members._log, "disabled", True))  # it tells of every outage
         stack.enter_context(mock.patch.object(ring, "POINTS", POINTS))
         stack.enter_context(mock.patch.object(versions, "SLOTS", SLOTS))
+        stack.enter_context(mock.patch.object(lookup, "NearEntry", entry.NearEntry))  # whose rules can be broken
         stack.enter_context(mock.patch.object(client, "_operation", lambda: next(_operations)))  # noqa: PT008
         stack.enter_context(mock.patch.object(unconfirmed, "PATIENCE_S", UNCONFIRMED_S))
         stack.enter_context(mock.patch.object(unconfirmed, "TURN_S", TURN_S))
