@@ -391,6 +391,8 @@ class Fetch:
     def _take(self, keys: list[bytes], answers: Answers, shard: str) -> Steps[None]:
         flights: dict[int, _Flight] = {}
         now = self._clock()
+        if answers.started:  # the get of one key, when it was asked for over the page server's connection
+            self._tiers.setdefault(keys[0], "loads_started")
         for key, item in zip(keys, answers.items, strict=True):
             if isinstance(item, bytes):
                 self._tiers.setdefault(key, "shard_hits")

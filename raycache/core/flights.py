@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
 
@@ -66,7 +66,6 @@ class Flight:
     call: Call | None = None  # of a memoized function
     alone: bool = False  # goes in a chunk of its own: its chunk failed, and perhaps because of it
     awaited: bool = False  # somebody who has not the chunk's future waits for it, and will ask again for this key
-    number: int = 0  # of the get that it was started by, if that has one
     chunk: Chunk | None = None  # None: it waits
 
     @property
@@ -93,8 +92,7 @@ class Flights:
         self._table: dict[bytes, Flight] = {}
         self._waiting: OrderedDict[Lane, OrderedDict[bytes, Flight]] = OrderedDict()  # the lanes in turn
         self._cost_s: OrderedDict[tuple[int, bytes], float] = OrderedDict()  # what a key took lately
-        # How awaited flights ended, and by which get they were started, for those who ask again.
-        self._ended: dict[bytes, tuple[float, InFlight, int]] = {}
+        self._ended: dict[bytes, tuple[float, InFlight]] = {}  # how awaited flights ended, for those who ask again
         self.running: list[Chunk] = []
 
     def __len__(self) -> int:
@@ -116,10 +114,10 @@ class Flights:
         """Whether there are flights that no task has taken yet."""
         return any(self._waiting.values())
 
-    def add(self, spec: GroupSpec, key: bytes, standin: bool, call: Call | None = None, number: int = 0) -> None:
+    def add(self, spec: GroupSpec, key: bytes, standin: bool, call: Call | None = None) -> None:
         """A new flight for the key, in place of one that is there; `dispatch` sends it off."""
         self.take_out([key])
-        self._table[key] = flight = Flight(key, spec, standin, call, number=number)
+        self._table[key] = flight = Flight(key, spec, standin, call)
         self._wait(flight)
 
     def _wait(self, flight: Flight) -> None:
@@ -172,7 +170,7 @@ class Flights:
         there = (self._table[key] for key in dict.fromkeys(keys))
         old = sorted((f for f in there if f.chunk is None or len(f.chunk.flights) > 1), key=lambda flight: flight.lane)
         for _, group in groupby(old, key=lambda flight: flight.lane):
-            flights = [Flight(flight.key, spec, standin, flight.call, number=flight.number) for flight in group]
+            flights = [Flight(flight.key, spec, standin, flight.call) for flight in group]
             size = spec.options.batch_size if spec.batch else -(-len(flights) // self._limit)
             for at in range(0, len(flights), size):
                 some = flights[at : at + size]
@@ -212,16 +210,15 @@ class Flights:
         reached = max(round(BUDGET_S / max(cost_s, BUDGET_S / CHUNK_KEYS)), 1)
         return min(max(share, quick), reached, CHUNK_KEYS)
 
-    def futures(self, keys: Iterable[bytes], started: Container[bytes], number: int = 0) -> list[InFlight]:
-        """What to wait for to get these keys, all of which have flights. A get with a number is told again what it has
-        started, if it was told before: it may not have heard of it."""
+    def futures(self, keys: Iterable[bytes], started: Container[bytes], awaited: bool = False) -> list[InFlight]:
+        """What to wait for to get these keys, all of which have flights. `awaited`: who asks may not hear of it, and
+        will ask again."""
         now, shared = self._clock(), dict[tuple[int, bool], InFlight]()
         futures = []
         for key in keys:
             flight = self._table[key]
-            new = key in started or 0 != number == flight.number
-            chunk = flight.chunk
-            flight.awaited |= chunk is None or number != 0
+            new, chunk = key in started, flight.chunk
+            flight.awaited |= chunk is None or awaited
             # One object for all keys of a chunk: a message about a thousand keys then holds each future once.
             if (id(chunk), new) not in shared:
                 shared[id(chunk), new] = self._future(chunk, new, now)
@@ -284,12 +281,12 @@ class Flights:
         del self._table[flight.key]
         if flight.awaited and kept:
             now = self._clock()
-            self._ended[flight.key] = now + KEPT_S, self._future(flight.chunk, False, now), flight.number
+            self._ended[flight.key] = now + KEPT_S, self._future(flight.chunk, False, now)
 
-    def ended(self, key: bytes, number: int = 0) -> InFlight | None:
+    def ended(self, key: bytes) -> InFlight | None:
         """How a flight ended that somebody was told to wait for: its outcome, be it a value, NotFound or a failure."""
-        _, future, starter = self._ended.get(key, (0.0, None, 0))
-        return future if future is None or not 0 != number == starter else replace(future, started=True)
+        kept = self._ended.get(key)
+        return None if kept is None else kept[1]
 
     def told(self, keys: Iterable[bytes]) -> None:
         """Nobody will ask how these ended."""

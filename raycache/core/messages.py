@@ -338,6 +338,7 @@ class Answers:
     items: list[bytes | Large | InFlight | Token | Filling | Absent | Raised | Elsewhere | Missing]
     now: float  # the clock by which the records' times are to be read
     epoch: int
+    started: bool = False  # a get with a number has started a load, now or when it came before
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ from raycache.core.messages import (
     group_of,
 )
 from raycache.core.notes import Notes
+from raycache.core.numbered import Numbered
 from raycache.core.page_reads import PageReads
 from raycache.core.pages import Pages
 from raycache.core.ring import Ring
@@ -122,6 +123,7 @@ class Shard:
         self._copies = Copies(pages, versions, info.capacity_bytes, hot, lambda: self._groups.size)
         self._flights = Flights(loader.start, clock, max_loads)
         self._fills = Fills(clock)
+        self._numbered = Numbered()
         self._notes = Notes(self._groups.has, clock)
         self._outgoing = Outgoing(self.id, pages, clock, loading=self._flights.__contains__)
         self._incoming = Incoming(self.id, clock)
@@ -259,13 +261,13 @@ class Shard:
             self._refer(ask.keys, items)
         if ask.fill:
             self._claim(ask, items)
-        elif ask.load and spec.getter is not None:
+        elif ask.load and spec.getter is not None and not self._numbered.over(ask):
             self._load(spec, ask, items)
         else:
             if ask.fresh:  # a large value that was lost, and cannot be loaded
                 group.store.remove(ask.keys)
             items = [Missing() if item is None else item for item in items]
-        return Answers(items, now, self._ring.epoch)
+        return Answers(items, now, self._ring.epoch, self._numbered.answered(ask, items))
 
     def would_settle(self, names: Iterable[bytes]) -> bool:
         """Whether a get of these keys would first store what loads have brought, which may take long."""
@@ -287,7 +289,7 @@ class Shard:
         if ask.again:  # what the asker was told to wait for comes before what lies here: it may be a refresh
             if key in self._flights:
                 return None
-            if (ended := self._flights.ended(key, ask.number) or self._fills.ended(key)) is not None:
+            if (ended := self._flights.ended(key) or self._fills.ended(key)) is not None:
                 return ended
         return group.find(key, now)
 
@@ -297,11 +299,11 @@ class Shard:
         started = {key: None for _, key in missing if ask.fresh or key not in self._flights}
         calls = dict(zip(ask.keys, ask.calls, strict=True)) if ask.calls else {}
         for key in started:
-            self._flights.add(spec, key, ask.standin, calls.get(key), ask.number)
+            self._flights.add(spec, key, ask.standin, calls.get(key))
         if ask.nested:
             self._flights.hurry(spec, [key for _, key in missing], ask.standin)
         self._flights.dispatch()
-        futures = self._flights.futures((key for _, key in missing), started, ask.number)
+        futures = self._flights.futures((key for _, key in missing), started, awaited=ask.number > 0)
         for (place, _), future in zip(missing, futures, strict=True):
             items[place] = future
 

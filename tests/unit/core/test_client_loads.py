@@ -82,6 +82,16 @@ def test_without_an_answer_the_call_has_the_number_of_the_get(get, network, answ
     assert network.elapsed_s == pytest.approx(READ_S if answer is SILENT else 0.0)
 
 
+def test_a_value_that_the_get_itself_had_loaded_is_counted_as_a_load(get, network):
+    """So says the shard, to whoever says the number of that get."""
+    network.loading[OWNER] = lambda key: SILENT
+    network.shards[OWNER] = lambda ask: Answers([stored(value="loaded")], 0.0, 1, started=True)
+
+    got, tier, asked = get()
+
+    assert (got, tier, len(asked)) == ("loaded", "loads_started", 1)
+
+
 def test_what_the_page_server_cannot_load_is_asked_for_by_a_call(get, network):
     network.loading[OWNER] = lambda key: NOTHING
     got, tier, (ask,) = get()

@@ -6,7 +6,8 @@ import pytest
 from hand_loader import absent, loaded, loaded_large, raised
 from shard_bench import ShardBench, full, ring, value_of
 
-from raycache.core import page_gets
+from raycache.core import numbered, page_gets
+from raycache.core.flights import KEPT_S
 from raycache.core.messages import Failed, InFlight, Large, Served
 from raycache.core.page_gets import PageGets, Waiting
 
@@ -190,12 +191,63 @@ def test_who_has_gone_is_told_nothing_and_its_number_says_by_a_call_what_it_has_
     waiting = gets.get(number=7)
     gets.gets.forget(waiting)
     gets.gets.forget(waiting)
-    (running,) = bench.ask("alice", again=True, number=7).items
-    (joined,) = bench.ask("alice", again=True, number=8).items
+    running, joined = (bench.ask("alice", again=True, number=number) for number in (7, 8))
     gets.end(*bench.loader.loads, {ALICE: loaded("new")})
-    (ended,) = bench.ask("alice", again=True, number=7).items
-    (other,) = bench.ask("alice", again=True).items
+    ended, other = bench.ask("alice", again=True, number=7), bench.ask("alice", again=True)
 
     assert isinstance(waiting, Waiting)
     assert gets.told == []
     assert [each.started for each in (running, joined, ended, other)] == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    "outcome", [loaded("new"), absent(), raised(ValueError("no"))], ids=["value", "absent", "raised"]
+)
+def test_a_get_has_started_its_load_whatever_others_were_told_of_it_and_have_started_since(bench, gets, outcome):
+    """Its answer was lost; the end was told to another who waits, and a third has the key loaded anew, if need be."""
+    gets.gets.forget(gets.get(number=7))
+    gets.get(number=8)
+    gets.end(*bench.loader.loads, {ALICE: outcome})
+    others = [bench.ask("alice").started, bench.ask("alice", again=True, number=8).started]
+
+    assert bench.ask("alice", again=True, number=7).started
+    assert others == [False, False]
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["its call has started the load", "its call has joined it"])
+def test_a_get_that_comes_over_the_connection_after_its_call_was_answered_starts_nothing(bench, gets, first):
+    """It lay in the socket of a stopped process: nobody waits for it any more."""
+    if not first:
+        bench.get("alice")
+    bench.ask("alice", again=True, number=7)
+    (load,) = bench.loader.loads
+    gets.end(load, {ALICE: absent()})
+    late = gets.value(gets.get(number=7))
+    another = gets.get(number=8)
+
+    assert late is None
+    assert another.started
+    assert len(bench.loader.loads) == 2
+
+
+def test_a_call_is_answered_in_full_however_often_it_comes(bench, gets):
+    """Its client waits for it, though the number was answered before."""
+    gets.gets.forget(gets.get(number=7))
+    gets.end(*bench.loader.loads, {ALICE: absent()})
+    bench.clock.advance(KEPT_S + 1)
+    bench.shard.tick()
+    (item,) = bench.ask("alice", again=True, number=7).items
+
+    assert item.outcome is bench.loader.loads[1].outcome
+
+
+def test_of_the_numbers_of_gets_the_last_are_remembered(bench, monkeypatch):
+    """Those that have started a load, and those that have come by a call."""
+    monkeypatch.setattr(numbered, "MOST_NUMBERS", 3)
+    for number in range(1, 6):
+        bench.ask("alice", number=100 + number)
+        bench.ask(number, number=number)
+    remembered = [number for number in (5, 4, 3, 2, 1) if bench.ask(number, again=True, number=number).started]
+
+    assert remembered == [5, 4, 3]
+    assert len(bench.shard._numbered) == 3
