@@ -1,8 +1,9 @@
 """Reading from page servers: for each shard one kept-open connection for all threads of this process, and one for
 gets that may wait for a load, one at a time.
 
-A get sends its request in its own thread, and receives the answer there, or in the connection's thread where it waits
-in an event loop. Answers come in the order of the requests: who waits for one receives what comes before it, too.
+A get sends its request in its own thread, as far as it goes without waiting, and receives the answer there, or in the
+connection's thread where it waits in an event loop. Answers come in the order of the requests: who waits for one
+receives what comes before it, too.
 
 Invariants: nothing here raises, or waits for longer than the caller does; a connection that fails in whatever way is
 closed, and not tried again until a pause is over, twice as long after every failure in a row; meanwhile, and until a
@@ -75,6 +76,7 @@ class Connection:
         self._readable.register(connected, select.POLLIN)
         self._sending, self._receiving = threading.Lock(), threading.Lock()
         self._under_way: deque[Reading] = deque()
+        self._unsent: deque[bytes] = deque()  # what a thread sends, since it did not go at once
         self._received = b""
         self._thread: ThreadPoolExecutor | None = None
         self.used = self._heard = time.monotonic()
@@ -101,7 +103,8 @@ class Connection:
         return time.monotonic() - max(reading.sent, self._heard) >= reading.takes_s
 
     def send(self, request: bytes, *, alone: bool = False) -> Reading | None:
-        """Sends a request; None where that fails, or, if it is to be alone, where there is another one."""
+        """Sends a request; None where that fails, or, if it is to be alone, where there is another one. Waits for
+        nothing: the caller may be in an event loop."""
         try:
             with self._sending:
                 if alone and self._under_way:
@@ -109,11 +112,35 @@ class Connection:
                 reading = Reading(self, READ_S)
                 self.used = reading.sent
                 self._under_way.append(reading)  # before the answer can come
-                self._socket.sendall(request)
-        except OSError as error:
+                if self._unsent or (request := request[self._at_once(request) :]):
+                    self._send_later(request)
+        except (OSError, RuntimeError) as error:  # the second: there can be no more threads
             self.close(f"sending failed: {error}")
             return None
         return reading
+
+    def _at_once(self, request: bytes) -> int:
+        """Sends what there is room for; how many bytes."""
+        try:
+            return self._socket.send(request, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
+
+    def _send_later(self, request: bytes) -> None:
+        """From a thread of its own: the connection's may be receiving, for as long as an answer may take."""
+        self._unsent.append(request)
+        if len(self._unsent) == 1:
+            futures.in_thread(lambda: self._send_unsent(request))
+
+    def _send_unsent(self, request: bytes | None) -> None:
+        try:
+            while request is not None:
+                self._socket.sendall(request)
+                with self._sending:
+                    self._unsent.popleft()
+                    request = self._unsent[0] if self._unsent else None
+        except (OSError, IndexError) as error:  # the second: it is closed by now
+            self.close(f"sending failed: {error}")
 
     def receive(self, wanted: Reading, until: float) -> None:
         """Receives until this has come, or the time is over; what is here by now in any case. One that takes too long
@@ -192,6 +219,7 @@ class Connection:
             for reading in self._under_way:
                 reading.came = reading.came or Failed(why)
             self._under_way.clear()
+            self._unsent.clear()
             if self._thread is not None:
                 self._thread.shutdown(wait=False)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import struct
 import sys
 import threading
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from served_pages import SHARD, ServedPages, clients, full, get, read, until
 
 from raycache.cluster import page_client, page_server
-from raycache.cluster.page_client import PageClient
+from raycache.cluster.page_client import Connection, PageClient
 from raycache.cluster.page_server import PageServer
 from raycache.core import frames, record
 from raycache.core.frames import MOST_KEYS, REPLY_BYTES
@@ -199,6 +200,48 @@ def test_an_event_loop_waits_without_being_blocked(served, client):
         return [answer.records[0] for answer in await asyncio.gather(*futures)]
 
     assert asyncio.run(get_all()) == records
+
+
+@pytest.fixture
+def narrow():
+    """A connection to somebody who takes nothing yet, with room for little; and its other end."""
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(READ_S)
+    connection = Connection(ours)
+    yield connection, theirs
+    connection.close("the test is over")
+    theirs.close()
+
+
+def let_send(connection, microseconds):
+    """How long sending may wait for room."""
+    parts = divmod(microseconds, 10**6)
+    connection._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", *parts))
+
+
+def test_sending_waits_for_nothing_and_everything_arrives_in_order(narrow):
+    """Requests that do not fit at once would hold up an event loop."""
+    connection, theirs = narrow
+    let_send(connection, 5_000_000)
+    requests = [*(bytes([number]) * (1 << 21) for number in range(3)), b"end"]
+    readings, came = [connection.send(request) for request in requests], b""
+    assert None not in readings
+    while not came.endswith(b"end"):
+        came += theirs.recv(1 << 20)
+
+    assert came == b"".join(requests)
+
+
+def test_who_takes_no_requests_is_not_sent_to_for_longer_than_that_may_take(narrow):
+    """Whoever waits for an answer learns that there will be none."""
+    connection, _ = narrow
+    let_send(connection, 10_000)
+    readings = [connection.send(bytes(1 << 21)) for _ in range(2)]
+    until(lambda: all(reading.came for reading in readings))
+
+    assert all(isinstance(reading.came, Failed) for reading in readings)
+    assert connection.failure.startswith("sending failed")
+    assert connection.send(b"more") is None
 
 
 def test_an_answer_that_nobody_waits_for_is_in_nobodys_way(served, client):
