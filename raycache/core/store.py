@@ -89,11 +89,6 @@ class Store:
         self._policy.touch(key)
         return stored
 
-    @property
-    def victim(self) -> bytes | None:
-        """What would be evicted next."""
-        return self._policy.victim() if len(self._policy) else None
-
     def large(self, key: bytes) -> Future | None:
         """The value that a stub stands for; None for any other entry."""
         return self._large.get(key)

@@ -296,6 +296,21 @@ def test_a_key_that_is_asked_for_more_often_takes_the_place_of_one_that_is_not(n
     assert process.reader.tier(hotter) == "hot"
 
 
+@pytest.mark.parametrize(("times", "tier"), [(10, None), (20, "hot")], ids=["than each of them", "than all together"])
+def test_a_large_key_takes_the_place_of_small_ones_that_are_asked_for_less_often_all_together(nodes, times, tier):
+    """Asked for more often than each of them it would save fewer questions than they do."""
+    large, *small = nodes.keys("b", 8)
+    for key in (*small, large):
+        nodes.process("b").set(key, "x" * (400 if key == large else 100))
+    for key in small:
+        nodes.heat(key, times=5)
+    nodes.heat(large, times=times)
+    process = nodes.process("a")
+
+    assert process.reader.tier(large) == tier
+    assert all(process.reader.tier(key) == "hot" for key in small) is (tier is None)
+
+
 def test_a_bumped_copy_keeps_no_place(nodes):
     """However hot it was."""
     first, *others = nodes.keys("b", 20)
