@@ -280,6 +280,16 @@ class TestS3FIFO:
         assert self.evict(policy) == b"key 20"
         assert b"key 10" in policy
 
+    @pytest.mark.parametrize(("key", "stays"), [(b"key 11", True), (b"key 20", False)], ids=["main", "on trial"])
+    def test_what_is_replaced_stays_in_its_queue_with_its_hits(self, key, stays):
+        """A hit more, for that: it outlives the rest of the main queue, and on trial what was on trial before it."""
+        policy = self.fill()
+        first = self.evict(policy)
+        policy.add(key, hits=policy.discard(key) + 1)
+        gone = [first, *(self.evict(policy) for _ in range(98))]
+
+        assert (key not in gone) is stays
+
     def test_what_comes_back_soon_is_not_on_trial_again(self):
         policy = self.fill()
         back = self.evict(policy)
