@@ -93,14 +93,6 @@ class Near:
             self._bytes += sum([entry.size for entry in new.values()]) + len(new) * ENTRY_BYTES
             self._make_room()
 
-    def alias(self, name: Any, table: dict[Any, tuple[NearEntry, Any]], alias: Any, told: Any) -> None:
-        """Has `table[alias]` lead to the entry of this name, with something told beside it, as long as it is kept."""
-        with self._lock:
-            entry = self.entries.get(name)
-            if entry is not None:
-                table[alias] = entry, told
-                self._aliases.setdefault(entry, []).append((table, alias))
-
     def _make_room(self) -> None:
         """Drops the oldest entries, but for those that were hit since they were last passed over: they get another
         round."""
@@ -121,6 +113,16 @@ class Near:
                 table.pop(alias, None)
             if entry.hits:
                 self._gone.append(entry)
+
+    def alias(self, name: Any, entry: NearEntry, aliases: dict[Any, Any], alias: Any, found: Any) -> bool:
+        """Has an entry be found elsewhere, too, for as long as it is here; whether it still is. (Hits on one that is
+        not would never be counted.)"""
+        with self._lock:
+            if self.entries.get(name) is not entry:
+                return False
+            aliases[alias] = found
+            self._aliases.setdefault(entry, []).append((aliases, alias))
+            return True
 
     def clear(self) -> None:
         with self._lock:

@@ -23,7 +23,7 @@ from raycache.core.futures import in_thread
 from raycache.core.getters import Expiring, computing, raised
 from raycache.core.lookup import RAISE, Lookup
 from raycache.core.messages import Absent, Call, Raised
-from raycache.core.near import has_value, name_of
+from raycache.core.near import name_of
 from raycache.core.steps import Wait
 from raycache.errors import NotFound
 from raycache.memo.binding import Binding, Changed, Changes, Computed
@@ -236,19 +236,14 @@ class Memo:
         options, reader = self.options, binding.reader
         if self.is_async or options.batch is not None or options.key is not None or options.ignore:
             return
-        near, name = reader.near, name_of(key, reader.full(key))
-        entry = near.entries.get(name)
-        if entry is None or not has_value(entry):
-            return
+        near_name, now = name_of(key, reader.full(key)), reader.clock()
         with self._lock:
-            if (
-                code is self._seen
-                and self.quick.remember(near, name, args, kwargs, reader.clock())
-                and not self._is_quick
-            ):
+            if code is not self._seen or not self.quick.remember(reader.near, near_name, args, kwargs, now):
+                return
+            if not self._is_quick:
                 self._is_quick = True
-                called = self.function.__name__
-                self.quickened(self.quick.method(called, code, reader.clock, reader.decoded, self._slowly))
+                name = self.function.__name__
+                self.quickened(self.quick.method(name, code, reader.clock, reader.decoded, self._slowly))
 
     def _slowly(self, given: tuple[Any, ...]) -> Any:
         """A call that the quick method did not answer, with one value for each parameter."""

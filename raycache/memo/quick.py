@@ -15,7 +15,7 @@ from typing import Any
 
 from raycache.core.entry import STALE
 from raycache.core.fingerprint.watch import PREFIX
-from raycache.core.near import UNSHARED, Near, NearEntry
+from raycache.core.near import UNSHARED, Near, NearEntry, has_value
 from raycache.memo.identity import Code
 
 _SIMPLE = frozenset({str, bytes, int, bool, float, type(None)})
@@ -58,21 +58,23 @@ class Quick:
         self.one.clear()
         self._many.clear()
 
-    def remember(self, near: Near, name: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], now: float) -> bool:
-        """Has a call find the entry of this name from now on, if its arguments are simple enough."""
-        given = self._given(args, kwargs)
-        if given is None or not all(map(_is_simple, given)):
+    def remember(
+        self, near: Near, near_name: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], now: float
+    ) -> bool:
+        """Has a call find its near entry, of this name there, from now on, if its arguments are simple enough."""
+        given, entry = self._given(args, kwargs), near.entries.get(near_name)
+        if given is None or entry is None or not has_value(entry) or not all(map(_is_simple, given)):
             return False
         if all(each is ABSENT for each in given[1:]):
             table: dict[Any, Any] = self.one
-            alias: Any = given[0] if given else ()
-            kind: Any = type(alias)
+            name: Any = given[0] if given else ()
+            kind: Any = type(name)
         else:
-            table, alias, kind = self._many, given, (*map(type, given),)
-        known = table.get(alias)
-        if known is None or not known[0].live(now):  # of 1 and True, which are equal, the first has the place
-            near.alias(name, table, alias, kind)
-        return True
+            table, name, kind = self._many, given, (*map(type, given),)
+        known = table.get(name)
+        if known is not None and known[0].live(now):  # of 1 and True, which are one name, the first has the place
+            return True
+        return near.alias(near_name, entry, table, name, (entry, kind))
 
     def find(self, argument: Any, now: float) -> NearEntry | None:
         """The live entry of a call with this argument alone. Whether the code is still the same, the caller knows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from threading import Thread
 
 import pytest
 
@@ -82,3 +83,39 @@ def test_only_what_nobody_can_change_is_shared_between_callers(near, value, shar
     keep(near, "a", value)
 
     assert (near.entries["a"].value is not UNSHARED) == shared
+
+
+def test_an_entry_is_found_by_its_aliases_until_it_goes(near):
+    entry, elsewhere = near.entries["a"], {}
+    aliased = [near.alias("a", entry, elsewhere, alias, "found") for alias in (1, 2)]
+    before = dict(elsewhere)
+    keep(near, "a")
+
+    assert (aliased, before) == ([True, True], {1: "found", 2: "found"})
+    assert elsewhere == {}
+
+
+def test_an_entry_that_has_gone_gets_no_alias(near):
+    """Nobody would ever take it away."""
+    entry, elsewhere = near.entries["a"], {}
+    keep(near, "a")
+
+    assert not near.alias("a", entry, elsewhere, 1, "found")
+    assert elsewhere == {}
+
+
+def test_an_entry_that_another_thread_replaces_meanwhile_leaves_no_alias(near):
+    """It is replaced when it is in the other table, and does not know of that yet."""
+
+    class Elsewhere(dict):
+        def __setitem__(self, alias, found):
+            super().__setitem__(alias, found)
+            other.start()
+            other.join(0.05)  # it cannot end before this does
+
+    elsewhere = Elsewhere()
+    other = Thread(target=keep, args=(near, "a"))
+    near.alias("a", near.entries["a"], elsewhere, 1, "found")
+    other.join()
+
+    assert elsewhere == {}
