@@ -240,8 +240,10 @@ class Fetch:
         """Has the page server of the key's owner give it, and load it before, without a call. What does not come that
         way is asked for by a call, as one that was told to wait before."""
         shard, standin = self._members.target(key)
+        if shard is None or standin or self._is_large_here(shard, key):
+            return
         number = secrets.randbits(63) + 1
-        future = None if shard is None or standin else self._network.get(shard, key, self._members.ring.epoch, number)
+        future = self._network.get(shard, key, self._members.ring.epoch, number)
         if future is None:
             return
         self._reads = False
@@ -254,6 +256,12 @@ class Fetch:
             self._waited, self._number = True, number
         if isinstance(end, Served):
             self._todo = self._take_served([key], end)
+
+    def _is_large_here(self, shard: str, key: bytes) -> bool:
+        """Whether the pages on this node have the stub of a large value: only a call brings the reference to it."""
+        here = self._members.local.pages.get(shard)
+        stored = None if here is None else here.pages.get(key)
+        return stored is not None and record.is_stub(stored)
 
     def _read(self, targets: Mapping[tuple[str | None, bool], list[bytes]]) -> Steps[Targets]:
         """What owners on other nodes have in their pages becomes results, without a call; what the shards are to be

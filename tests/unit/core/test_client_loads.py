@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from scripted_network import SILENT, ScriptedNetwork, view
@@ -14,6 +15,7 @@ from raycache.core.fetch import READ_S
 from raycache.core.getters import loading
 from raycache.core.messages import Answers, Failed, Get, GroupSpec, Loading, Served
 from raycache.core.page_gets import HELD_S
+from raycache.core.steps import Local, LocalPages
 from raycache.errors import LoadTimeout
 from raycache.options import GroupOptions
 
@@ -121,6 +123,22 @@ def test_it_loads_nothing_else(get, network, keys, options):
     get(*keys, **options)
 
     assert network.gets == []
+
+
+@pytest.mark.parametrize(
+    ("lies_here", "by_page_server"),
+    [(STUB, False), (None, True), (stored(expires=1.0), True)],
+    ids=["a stub", "nothing", "a value that is over"],
+)
+def test_a_large_value_on_this_node_is_asked_for_by_a_call_at_once(network, lies_here, by_page_server):
+    """Its page server has the same stub, and the reference travels by a call alone."""
+    network.loading[OWNER] = lambda key: LOADED
+    members = network.members()
+    members.local = Local(pages={OWNER: LocalPages(SimpleNamespace(get={KEY: lies_here}.get), (0.0,))})
+    result = network.drive(Client(members).get(SPEC, [KEY]))[KEY]
+
+    assert value(result) == ("loaded" if by_page_server else "called")
+    assert len(network.gets) == by_page_server
 
 
 def test_a_getter_at_work_asks_by_calls(get, network):

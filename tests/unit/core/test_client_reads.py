@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from scripted_network import SILENT, ScriptedNetwork, view
 from shard_bench import full
@@ -128,7 +130,7 @@ def test_a_page_server_is_not_asked_where_its_record_would_not_do(get, network, 
 
 def test_a_page_server_is_not_asked_on_its_own_node(get, network, members):
     """Its pages were looked into before this."""
-    members.local = Local(pages={OWNER: LocalPages(None, (0.0,))})
+    members.local = Local(pages={OWNER: LocalPages(SimpleNamespace(get={}.get), (0.0,))})
 
     assert get(KEY) == {KEY: "called"}
     assert network.reads == []
