@@ -1,4 +1,4 @@
-"""An array of 100 MB, got by processes that did not load it: the first get of it, and of any, and the second."""
+"""Arrays of 100 MB, got by processes that did not load them: the first get of each, and of any, and the second."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.harness import Goal, Measurement, faster
 from benchmarks.peers import install, stores
 from benchmarks.setting import ACTOR, REDIS, Setting
 from raycache.edge.bench import in_new_process
-from raycache.edge.rounds import Samples, merge, once
+from raycache.edge.rounds import Samples, each, merge, once
 
 OURS, AGAIN, FIRST = "first get of an array", "second get of it", "the very first get of a process"
 REDIS_GET = f"{REDIS} GET + loads"
@@ -24,8 +24,9 @@ _JOBLIB = "joblib.Memory(mmap_mode='r')"
 JOBLIB, JOBLIB_AGAIN, JOBLIB_FIRST = _JOBLIB, f"{_JOBLIB}, second call", f"{_JOBLIB}, the very first call"
 RAY_GET, ACTOR_GET = "ray.get of an ObjectRef", f"{ACTOR} of ObjectRefs: get, then ray.get"
 NUMBERS = 12_500_000  # float64: 100 MB
-#: One to warm up with and one to measure, in turn. Each is four times in memory: ours, the actor's, Redis's, joblib's.
-ARRAYS = 2
+#: One to warm up with and the others to measure, in turn. Each is four times in memory: ours, the actor's, Redis's,
+#: joblib's.
+ARRAYS = 5
 ROW = "100 MB array"
 GOALS = (faster(OURS, REDIS_GET, 100, row=ROW), faster(OURS, JOBLIB, 1, row=ROW))
 
@@ -38,12 +39,12 @@ def array_of(key: int) -> np.ndarray:
 def run(setting: Setting) -> Iterator[Measurement]:
     import ray
 
-    group = setting.cache.group("large", array_of, capacity="512 MiB")
+    group = setting.cache.group("large", array_of, capacity="1 GiB")
     group.get_many(range(ARRAYS))
     done = Measurement(
         case="large",
-        operation="a numpy array of 100 MB that another process loaded, in a process that has got another one before",
-        sample="one get, nothing of the array read",
+        operation="numpy arrays of 100 MB that another process loaded, in a process that has got another one before",
+        sample=f"mean of a loop over {ARRAYS - 1} arrays, nothing of them read; of a very first get that one get",
         ours=OURS,
         apart=(AGAIN, FIRST, JOBLIB_AGAIN, JOBLIB_FIRST),
     )
@@ -58,7 +59,7 @@ def run(setting: Setting) -> Iterator[Measurement]:
             for key in range(ARRAYS):
                 stored(key)
         files = None if JOBLIB in done.not_run else folder
-        processes = range(setting.rounds(30, 4))
+        processes = range(setting.rounds(15, 3))
         done.samples = merge(
             in_new_process(measure, group, actor, found.get(REDIS_GET), files, number) for number in processes
         )
@@ -86,7 +87,7 @@ def measure(
     """What the new process of this number takes."""
     import ray
 
-    before, key = number % ARRAYS, (number + 1) % ARRAYS
+    before, *keys = ((number + nth) % ARRAYS for nth in range(ARRAYS))
     samples = {FIRST: [once(partial(group.get, before))]}  # before Ray has done anything else here
     store = actor.open()
     (held,) = store.get(_name(before))
@@ -104,13 +105,14 @@ def measure(
     for call in calls.values():
         call(before)
     order = Random(number)  # whoever comes after Redis finds the CPU's caches empty
-    first, second = _timed(calls, key, order), _timed(calls, key, order)
+    first, second = _timed(calls, keys, order), _timed(calls, keys, order)
     again = {name: second[of] for name, of in ((AGAIN, OURS), (JOBLIB_AGAIN, JOBLIB)) if of in second}
-    assert np.array_equal(group.get(key)[:1000], np.random.default_rng(key).random(1000))
+    for key in keys:
+        assert np.array_equal(group.get(key)[:1000], np.random.default_rng(key).random(1000))
     return first | again | samples
 
 
-def _timed(calls: Mapping[str, Callable[[int], Any]], key: int, order: Random) -> Samples:
-    """What each takes once, one after the other in random order."""
-    taken = {name: once(partial(calls[name], key)) for name in order.sample(list(calls), len(calls))}
+def _timed(calls: Mapping[str, Callable[[int], Any]], keys: list[int], order: Random) -> Samples:
+    """What each takes for these, one contender after the other in random order."""
+    taken = {name: each(calls[name], keys) for name in order.sample(list(calls), len(calls))}
     return {name: [taken[name]] for name in calls}
