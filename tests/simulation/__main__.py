@@ -2,7 +2,7 @@
 
     python tests/simulation --seeds 0:2000            random faults; the first seed that fails prints its history
     python tests/simulation --seeds 7 --trace         the history of one seed
-    python tests/simulation --scene cut_off --trace   a history that is written down: tests/simulation/scenes.py
+    python tests/simulation --scene cut_off --trace   a history that is written down: tests/simulation/scenes
     python tests/simulation --off pop                 the scene that catches it when this rule is left out
     python tests/simulation --off pop --seeds 0:500 --kinds kill,cut     the same, but by chance
     python tests/simulation --rules                   all rules, and what catches each
