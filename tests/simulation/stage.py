@@ -106,8 +106,20 @@ class Stage:
         for other in others or {"n0", "n1", "n2", "dir"} - {one}:
             self.wire.join(one, other)
 
+    def come_back(self, node: str) -> None:
+        """Of a shard that was given up: joins the network, and waits until it is a member with a lease again."""
+        members = {each.partition(".")[0] for each in self.ring.members}
+        self.join(node)
+        self.members(*members, node)
+        self.until(lambda: self.leased(node))
+
     def hold(self, kind: str, source: str = "", target: str = "", failing: bool = False) -> Hold:
         return self.wire.hold(kind, source, target, failing)
+
+    def catch(self, hold: Hold) -> None:
+        """Waits until something is held up; what comes after that goes through."""
+        self.until(lambda: len(hold) > 0)
+        hold.stop()
 
     # --------------------------------------------------------------------------------------------- membership
 
@@ -182,6 +194,15 @@ class Stage:
     def begin_get(self, node: str, key: str) -> Callable[[], None]:
         """What waits for its end."""
         return self._begin(node, lambda client, name: client.read(name, "get", key))
+
+    def remove_before_the_answer(self, node: str, key: str) -> None:
+        """The node's client gets a key that n0 owns, and the answer comes when n0's client has removed it."""
+        held = self.hold("Answers", source="n0", target=node)
+        got = self.begin_get(node, key)
+        self.catch(held)
+        self.remove("n0", key)
+        held.release()
+        got()
 
     def see_the_same(self, key: str, *nodes: str) -> None:
         """Clients get a key long after any change of it."""

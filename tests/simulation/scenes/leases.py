@@ -87,9 +87,7 @@ def has_another_lease_when_it_has_read(stage: Stage) -> None:
 
     def become_a_member() -> None:
         stage.client("n2").stop(stage.kernel.now + 12.0)  # it does not see that the answer takes long
-        stage.join("n1")
-        stage.members("n0", "n1")
-        stage.until(lambda: stage.leased("n1"))
+        stage.come_back("n1")
 
     stage.on_read("n1", become_a_member)
     stage.get("n2", key)
@@ -162,9 +160,7 @@ def load_outlives_its_life(stage: Stage) -> None:
     stage.load_takes(0.1)
     stage.cut("n1")
     stage.remove("n0", key)
-    stage.join("n1")
-    stage.members("n0", "n1")
-    stage.until(lambda: stage.leased("n1"))
+    stage.come_back("n1")
     stage.sleep(9.0)
     stage.get("n0", key)
     stage.get("n2", key)
