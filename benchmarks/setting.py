@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import raycache
-from benchmarks.harness import NotRun
+from benchmarks.harness import Measurement, NotRun
 from benchmarks.peers import groupcache_nodes, servers, stores
 
 #: Room for the groups of all cases together, most of 64 MiB; the large arrays take 512.
@@ -135,9 +135,19 @@ class Setting:
             raise started
         return started
 
-    def stores(self) -> dict[str, Callable[[], stores.Address]]:
-        """What finds each of the peers that processes share, by its name."""
-        return {REDIS: self.redis, MEMCACHED: self.memcached, ACTOR: self.actor}
+    def filled(
+        self, done: Measurement, values: Mapping[str, Any], contender: Callable[[str], str] = str
+    ) -> dict[str, stores.Address]:
+        """The peers that processes share, with these values from now on, by what they are called as contenders; of
+        those that are not there `done` says why."""
+        found: dict[str, stores.Address] = {}
+        peers: dict[str, Callable[[], stores.Address]]
+        peers = {REDIS: self.redis, MEMCACHED: self.memcached, ACTOR: self.actor}
+        for name, find in peers.items():
+            found |= done.if_there(contender(name), find)
+        for address in found.values():
+            address.open().set_many(values)
+        return found
 
 
 REDIS, MEMCACHED, ACTOR = "Redis", "memcached", "Ray actor with a dict"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from raycache.edge.bench import keys_of, text_of
@@ -18,6 +19,10 @@ def value_of(key: str) -> Any:
     """The value of a key that `names` gave: a trivial getter."""
     kind, _, digits = key.partition("-")
     return small_dict(int(digits)) if kind == DICT[:1] else text_of(key)
+
+
+def values_of(keys: Iterable[str]) -> dict[Any, Any]:
+    return {key: value_of(key) for key in keys}
 
 
 def small_dict(number: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.harness import Measurement, faster
 from benchmarks.peers import stores
 from benchmarks.setting import REDIS, Setting
-from benchmarks.values import DICT, names, value_of
+from benchmarks.values import DICT, names, value_of, values_of
 from raycache.edge.bench import BATCH, MANY, Opener, first_batches, in_new_process
 
 MGET = f"{REDIS} MGET + {BATCH} loads"
@@ -27,12 +27,8 @@ def run(setting: Setting) -> Iterator[Measurement]:
         operation=f"{BATCH} small dicts that another process loaded, each got for the first time here",
         ours=MANY,
     )
-    others: dict[str, Opener] = {}
-    for name, find in setting.stores().items():
-        contender = MGET if name == REDIS else f"{name} get_many"
-        for address in done.if_there(contender, find).values():
-            address.open().set_many({key: value_of(key) for key in keys})
-            others[contender] = functools.partial(_getter, address)
+    filled = setting.filled(done, values_of(keys), lambda name: MGET if name == REDIS else f"{name} get_many")
+    others: dict[str, Opener] = {name: functools.partial(_getter, address) for name, address in filled.items()}
     done.samples = in_new_process(first_batches, group, keys, others, WARM_UP)
     done.judge(*GOALS)
     yield done

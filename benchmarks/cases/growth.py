@@ -13,7 +13,7 @@ import raycache
 from benchmarks.harness import Goal, Measurement, at_most
 from benchmarks.peers import servers, stores
 from benchmarks.setting import MEMCACHED, REDIS, Setting
-from benchmarks.values import TEXT, names, value_of
+from benchmarks.values import TEXT, names, values_of
 from raycache.edge.bench import in_new_process
 from raycache.edge.rounds import Samples, each, take_turns
 
@@ -80,7 +80,7 @@ def fill(group: raycache.Group, count: int) -> None:
 
 def _batches(count: int) -> Iterator[dict[Any, str]]:
     for first in range(0, count, BATCH):
-        yield {key: value_of(key) for key in names(TEXT, first, BATCH)}
+        yield values_of(names(TEXT, first, BATCH))
 
 
 def measure(groups: dict[str, raycache.Group], rounds: int) -> Samples:

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.harness import Goal, Measurement, faster
 from benchmarks.peers import stores
 from benchmarks.setting import REDIS, Setting
-from benchmarks.values import DICT, TEXT, names, value_of
+from benchmarks.values import DICT, TEXT, names, value_of, values_of
 from raycache.edge.bench import PAGE, PER_ROUND, Opener, first_gets, in_new_process
 
 ALONE = "pickle.loads alone"
@@ -43,12 +43,8 @@ def run(setting: Setting) -> Iterator[Measurement]:
 
 def getters(setting: Setting, done: Measurement, keys: list[str]) -> tuple[dict[str, Opener], dict[str, Opener]]:
     """What gets these keys from the peers, which have them from now on: the quick, and the slow."""
-    found: dict[str, Opener] = {}
-    for name, find in setting.stores().items():
-        contender = REDIS_GET if name == REDIS else f"{name} get"
-        for address in done.if_there(contender, find).values():
-            address.open().set_many({key: value_of(key) for key in keys})
-            found[contender] = functools.partial(_getter, address)
+    filled = setting.filled(done, values_of(keys), lambda name: REDIS_GET if name == REDIS else f"{name} get")
+    found: dict[str, Opener] = {name: functools.partial(_getter, address) for name, address in filled.items()}
     slow = {name: opener for name, opener in found.items() if "actor" in name}
     fast = {name: opener for name, opener in found.items() if name not in slow}
     return {ALONE: functools.partial(_unpickler, keys), **fast}, slow

@@ -13,7 +13,7 @@ from benchmarks.cases.pages import ALONE, REDIS_GET, getters
 from benchmarks.harness import Measurement, faster
 from benchmarks.peers import groupcache_nodes
 from benchmarks.setting import Setting
-from benchmarks.values import TEXT, names, value_of
+from benchmarks.values import TEXT, names, value_of, values_of
 from raycache.edge.bench import BATCH, PER_ROUND, in_new_process
 from raycache.edge.rounds import Contender, on_new_items, take_turns
 
@@ -63,11 +63,8 @@ def _many(setting: Setting, cache: raycache.Cache, node: str) -> Measurement:
     in_new_process(_load, group, keys, node=node)
     done = Measurement(case="remote-many", operation=f"{BATCH} strs of 100 bytes at once", ours=OURS_MANY)
     contenders = {OURS_MANY: on_new_items(group.get_many, batches, 1)}
-    for name, find in setting.stores().items():
-        for address in done.if_there(name, find).values():
-            store = address.open()
-            store.set_many({key: value_of(key) for key in keys})
-            contenders[f"{name} get_many"] = on_new_items(store.get_many, batches, 1)
+    for name, address in setting.filled(done, values_of(keys)).items():
+        contenders[f"{name} get_many"] = on_new_items(address.open().get_many, batches, 1)
     done.samples = _timed(group, contenders, rounds, len(keys))
     return done
 

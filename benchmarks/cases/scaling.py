@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import raycache
 from benchmarks.harness import Measurement
 from benchmarks.setting import Setting
-from benchmarks.values import TEXT, names, value_of
+from benchmarks.values import TEXT, names, values_of
 from raycache.core.ring import Ring
 from raycache.edge.bench import in_new_process
 from raycache.edge.rounds import Samples, each, on_new_items, take_turns
@@ -48,11 +48,11 @@ def _groups(setting: Setting) -> Measurement:
     keys = names(TEXT, 0, KEYS * (WARM_UP + rounds))
     with setting.a_cache("bench-groups", capacity="256 MiB") as cache:
         alone = cache.group("alone", None, capacity="64 MiB", near=0)
-        alone.set_many({key: value_of(key) for key in keys})
+        alone.set_many(values_of(keys))
         count = setting.rounds(GROUPS, GROUPS // 10)
         groups = [cache.group(f"group-{n}", None, capacity="64 KiB", near=0) for n in range(count)]
         for number, group in enumerate(groups):
-            group.set_many({key: value_of(key) for key in keys[number % KEYS :: KEYS]})
+            group.set_many(values_of(keys[number % KEYS :: KEYS]))
         return Measurement(
             case="scaling-groups",
             operation="get by another process on the node, str of 100 bytes, near cache off",
@@ -84,7 +84,7 @@ def _shards(setting: Setting) -> Measurement:
     ):
         groups = {ONE_SHARD: one.group("keys", None), MANY_SHARDS: four.group("keys", None)}
         for group in groups.values():
-            group.set_many({key: value_of(key) for key in keys})
+            group.set_many(values_of(keys))
         return Measurement(
             case="scaling-shards",
             operation="first get of a key in a process, str of 100 bytes",

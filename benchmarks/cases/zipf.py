@@ -16,7 +16,7 @@ from benchmarks.harness import Measurement
 from benchmarks.peers import stores
 from benchmarks.plots import RATE
 from benchmarks.setting import Setting
-from benchmarks.values import DICT, names, value_of
+from benchmarks.values import DICT, names, value_of, values_of
 from raycache.edge.bench import Crew
 from raycache.edge.rounds import Samples
 
@@ -33,14 +33,12 @@ _KEPT = 2000
 def run(setting: Setting) -> Iterator[Measurement]:
     slices, slice_s = setting.rounds(3, 2), 0.5
     group = setting.cache.group("zipf", value_of)
-    values: dict[Any, Any] = {key: value_of(key) for key in names(DICT, 0, KEYS)}
+    values = values_of(names(DICT, 0, KEYS))
     group.set_many(values)
     missing = Measurement(case="zipf", operation="")
     openers: dict[str, Callable[[], Any]] = {OURS: lambda: group}
-    for name, find in setting.stores().items():
-        for address in missing.if_there(name, find).values():
-            address.open().set_many(values)
-            openers[name] = functools.partial(_open, address)
+    for name, address in setting.filled(missing, values).items():
+        openers[name] = functools.partial(_open, address)
     for processes in PROCESSES:
         with Crew(processes, openers) as crew:
             for mix, sets in MIXES.items():
