@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property
-from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import raycache
@@ -45,18 +43,14 @@ class Setting:
 
     @cached_property
     def ray_address(self) -> str:
-        """Of a Ray of this run alone, also where RAY_ADDRESS leads to one that others use."""
+        """Of a Ray of this run alone."""
         import ray
 
-        context = ray.init(
-            address="local",
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=STORE_BYTES,
-        )
+        from raycache.cluster import local
+
+        local.start_node(STORE_BYTES)
         self._ends.callback(ray.shutdown)
-        address: str = context.address_info["gcs_address"]
+        address: str = ray.get_runtime_context().gcs_address
         return address
 
     @cached_property
@@ -74,12 +68,10 @@ class Setting:
     @contextlib.contextmanager
     def second_node(self) -> Iterator[str]:
         """Ray's id of another node on this machine, that ends with the context."""
-        from ray.cluster_utils import Cluster
+        from raycache.cluster import local
 
-        cluster = Cluster()
-        # With a head of its own a Cluster would be one without tokens, and would tell every `ray.init()` on this
-        # machine to join it.
-        cluster.head_node = SimpleNamespace(gcs_address=self.ray_address)
+        assert self.ray_address
+        cluster = local.more_nodes()
         node = cluster.add_node(num_cpus=2, object_store_memory=STORE_BYTES // 8)
         try:
             yield node.node_id

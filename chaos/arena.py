@@ -13,17 +13,15 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import ray
-from ray.cluster_utils import Cluster
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import raycache
 from chaos.client import MIX, ClientActor, Work
 from chaos.source import Source
-from raycache.cluster.local import STORE_BYTES, local_ray
+from raycache.cluster.local import STORE_BYTES, local_ray, more_nodes
 from raycache.errors import CacheUnavailable
 
 KEYS = ("alice", "bob", "large-carol")
@@ -80,8 +78,7 @@ class Arena:
             self.folder = Path(tempfile.mkdtemp(prefix="raychaos-"))
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             (self._own,) = stack.enter_context(local_ray(1))
-            self._cluster = Cluster()
-            self._cluster.head_node = SimpleNamespace(gcs_address=ray.get_runtime_context().gcs_address)
+            self._cluster = more_nodes()
             stack.callback(self._end_nodes)
             self.cache = raycache.connect(f"chaos-{os.getpid()}", capacity=CAPACITY, lease=self.lease_s)
             stack.callback(self.cache.destroy)

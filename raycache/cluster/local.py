@@ -57,21 +57,34 @@ def local_ray(nodes: int) -> Iterator[list[str]]:
 
 
 def _start(nodes: int, folder: str, stack: contextlib.ExitStack) -> None:
-    context = ray.init(
+    start_node(STORE_BYTES, _temp_dir=folder)
+    cluster = more_nodes()
+    stack.callback(_end_nodes, cluster)
+    for _ in range(nodes - 1):
+        cluster.add_node(object_store_memory=STORE_BYTES)
+
+
+def start_node(store_bytes: int, **options: Any) -> None:
+    """A Ray of one node for this process alone, also where RAY_ADDRESS leads to one that others use."""
+    ray.init(
         address="local",
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,
-        object_store_memory=STORE_BYTES,
-        _temp_dir=folder,
+        object_store_memory=store_bytes,
+        **options,
     )
+
+
+def more_nodes() -> Cluster:
+    """What adds nodes on this machine to the Ray that this process is in, which is their head.
+
+    With a head of its own a `Cluster` would be one without token authentication, and would write its address where
+    every other `ray.init()` on this machine looks.
+    """
     cluster = Cluster()
-    # The head is the Ray above, which has token authentication on; `Cluster` would start one without, and would write
-    # its address where every other `ray.init()` on this machine looks.
-    cluster.head_node = SimpleNamespace(gcs_address=context.address_info["gcs_address"])
-    stack.callback(_end_nodes, cluster)
-    for _ in range(nodes - 1):
-        cluster.add_node(object_store_memory=STORE_BYTES)
+    cluster.head_node = SimpleNamespace(gcs_address=ray.get_runtime_context().gcs_address)
+    return cluster
 
 
 def _end_nodes(cluster: Cluster) -> None:

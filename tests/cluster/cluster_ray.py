@@ -7,14 +7,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import ray
 from processes import Process, descendants
-from ray.cluster_utils import Cluster
 from waiting import until
+
+from raycache.cluster.local import more_nodes
 
 STORE_BYTES = 256 << 20
 
@@ -39,10 +39,7 @@ class ClusterRay:
                 logging_level=logging.ERROR,
             )
         self.address = context.address_info["gcs_address"]
-        self._cluster = Cluster()
-        # With a head of its own a Cluster would be one without tokens, and would tell every `ray.init()` on this
-        # machine to join it.
-        self._cluster.head_node = SimpleNamespace(gcs_address=self.address)
+        self._cluster = more_nodes()
         self.others: list[Any] = []
 
     def nodes(self, number: int) -> list[str]:
