@@ -103,13 +103,16 @@ def test_there_is_no_room_without_a_place_in_the_order():
     assert {room(module) for module in MODULES} - {"__init__", "_version", "__main__"} <= set(ORDER)
 
 
+def dotted(module: Path) -> str:
+    """The name by which it is imported."""
+    return ".".join(("raycache", *module.with_suffix("").parts)).removesuffix(".__init__")
+
+
 def test_the_modules_of_the_core_import_each_other_without_a_cycle():
+    core = {dotted(module): module for module in MODULES if room(module) == "core"}
     needs = {
-        f"raycache.core.{module.stem}": {
-            f"raycache.core.{name.split('.')[2]}" for name, _ in imports(module) if name.startswith("raycache.core.")
-        }
-        for module in MODULES
-        if room(module) == "core"
+        name: {there for there, _ in imports(module) for there in (there, there.rpartition(".")[0]) if there in core}
+        for name, module in core.items()
     }
     while free := [module for module, needed in needs.items() if not needed & needs.keys()]:
         for module in free:
