@@ -13,7 +13,8 @@ Ray tasks: one load per key in the whole cluster.
 from typing import Any
 
 from raycache._version import __version__
-from raycache.cache import Cache, connect
+from raycache.cache import Cache
+from raycache.connecting import connect
 from raycache.core.fingerprint.registry import register_fingerprint
 from raycache.core.getters import Expiring
 from raycache.core.messages import ShardInfo

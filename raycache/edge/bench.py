@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 import click
 
-from raycache.cache import Cache, connect
+from raycache.cache import Cache
+from raycache.connecting import connect
 from raycache.edge import command, tables, text
 from raycache.edge.rounds import Samples, each, on_new_items, once, quantile, take_turns
 from raycache.group import Group

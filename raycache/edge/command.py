@@ -16,7 +16,8 @@ from typing import Any
 import click
 from rich.console import Console
 
-from raycache.cache import Cache, join
+from raycache.cache import Cache
+from raycache.connecting import join
 from raycache.core.messages import GetOptions
 from raycache.errors import CacheUnavailable, RaycacheError
 from raycache.options import CacheOptions

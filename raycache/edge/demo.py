@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from raycache.cache import Cache, connect
+from raycache.cache import Cache
+from raycache.connecting import connect
 from raycache.core.messages import ShardInfo
 from raycache.core.stats import Stats
 from raycache.edge.measure import Measure, Unparsed, measure

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from raycache.cache import Cache, join
+from raycache.cache import Cache
+from raycache.connecting import join
 from raycache.core.messages import ShardInfo
 from raycache.edge import probe
 from raycache.edge.command import line, options_of, running

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
-from raycache.cache import Cache, connect
+from raycache.cache import Cache
+from raycache.connecting import connect
 from raycache.core.messages import ShardInfo
 from raycache.edge import command, tables
 from raycache.edge.command import busy, echo, in_cache, options_of

@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import MagicArgumentParser
 
-from raycache.cache import Cache, connect
+from raycache.cache import Cache
+from raycache.connecting import connect
 from raycache.core.codec import Blob, decode
 from raycache.core.fingerprint.code import code_of_source
 from raycache.core.keys import Key

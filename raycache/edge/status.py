@@ -17,7 +17,8 @@ from rich.live import Live
 from rich.markup import escape
 
 from raycache._version import __version__
-from raycache.cache import Cache, join
+from raycache.cache import Cache
+from raycache.connecting import join
 from raycache.core.messages import ShardInfo
 from raycache.core.stats import Stats
 from raycache.edge import command, tables, text

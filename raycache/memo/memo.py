@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from raycache.cache import connect
+from raycache.connecting import connect
 from raycache.core.calls import Arguments as Called
 from raycache.core.calls import listed, packed, unpacked
 from raycache.core.codec import shareable

@@ -14,7 +14,7 @@ from marks import Marks
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import raycache
-import raycache.cache
+import raycache.connecting
 
 PATIENCE_S = 60.0
 
@@ -64,7 +64,7 @@ class PeerActor:
         return function(*args, **kwargs)
 
     def let_go(self, name: str) -> None:
-        for cache in list(raycache.cache._joined.values()):
+        for cache in list(raycache.connecting._joined.values()):
             if cache.name == name:
                 cache.close()
 

@@ -58,11 +58,11 @@ def test_a_cache_of_another_version_is_refused(
     make_cache: Callable[..., raycache.Cache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With both versions; the cache goes on for its own."""
-    from raycache import cache as module
+    from raycache import connecting
 
     cache = make_cache()
     monkeypatch.setattr(deploy, "__version__", "0.0.7")
-    monkeypatch.setattr(module, "_joined", {})
+    monkeypatch.setattr(connecting, "_joined", {})
     with pytest.raises(raycache.VersionMismatch, match=rf"raycache {raycache.__version__}, and this is 0\.0\.7"):
         raycache.connect(cache.name)
     monkeypatch.undo()
@@ -72,7 +72,7 @@ def test_a_cache_of_another_version_is_refused(
 
 def test_a_cache_that_must_be_up_is_not_made(cluster_ray: ClusterRay) -> None:
     """What `raycache status` asks for must not come into being by that."""
-    from raycache.cache import join
+    from raycache.connecting import join
 
     with pytest.raises(raycache.CacheUnavailable, match="no cache 'never' is up"):
         join("never")

@@ -20,9 +20,13 @@ ORDER = [
     "core",
     "report",
     "group",
+    "backend",
+    "registry",
+    "scaling",
+    "cache",
     "inline",
     "cluster",
-    "cache",
+    "connecting",
     "memo",
 ]
 ORDER += ["edge"]
@@ -91,9 +95,9 @@ def test_the_core_knows_neither_ray_nor_sockets_nor_processes(module):
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
-def test_only_the_cluster_imports_ray_and_the_cache_when_it_needs_it(module):
+def test_only_the_cluster_imports_ray_and_connecting_when_it_needs_it(module):
     of_ray = [lazy for name, lazy in imports(module) if name.split(".")[0] == "ray"]
-    if room(module) == "cache":
+    if room(module) == "connecting":
         assert all(of_ray)
     elif room(module) not in ("cluster", "edge"):
         assert of_ray == []
