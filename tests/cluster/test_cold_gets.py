@@ -7,30 +7,22 @@ import os
 import signal
 from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 import pytest
+from actor_calls import gets_by_call
 from peers import Peer, Peers, attempt, results
 from processes import alive
 from sources import BackendBroken, Source
 from waiting import until
 
 import raycache
-from raycache.core.messages import Get
 
 KEYS = [f"key-{number}" for number in range(20)]
 
 
 def get_counted(users: raycache.Group, key: str) -> tuple[Any, int]:
     """How a get ends, and how many actor calls it makes."""
-    network, calls = users.reader.members.network, list[Any]()
-
-    def ask(shard: str, message: Any) -> Any:
-        calls.extend([message] * isinstance(message, Get))
-        return called(shard, message)
-
-    called = network.ask
-    with mock.patch.object(network, "ask", ask):
+    with gets_by_call(users) as calls:
         return attempt(users.get, key), len(calls)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from caches import Caches
@@ -19,6 +20,15 @@ def everywhere(cluster_ray: ClusterRay) -> Iterator[list[Peer]]:
     yield peers
     for peer in peers:
         peer.end()
+
+
+@pytest.fixture
+def fourth(cluster_ray: ClusterRay, everywhere: list[Peer]) -> Iterator[Any]:
+    """One more node."""
+    node = cluster_ray.add()
+    yield node
+    if node in cluster_ray.others:
+        cluster_ray.remove(node)
 
 
 @pytest.fixture(scope="module")

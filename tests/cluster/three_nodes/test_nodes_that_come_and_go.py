@@ -59,15 +59,6 @@ class Traffic:
 
 
 @pytest.fixture
-def fourth(cluster_ray: ClusterRay, everywhere: list[Peer]) -> Iterator[Any]:
-    """One more node."""
-    node = cluster_ray.add()
-    yield node
-    if node in cluster_ray.others:
-        cluster_ray.remove(node)
-
-
-@pytest.fixture
 def cache(fourth: Any, make_cache: Callable[..., raycache.Cache], cluster_ray: ClusterRay) -> Iterator[raycache.Cache]:
     """It ends before the fourth node does."""
     yield make_cache()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import ray
-from cluster_ray import ClusterRay
 from peers import Peer
 from ray._raylet import GcsClient
 from ray.core.generated.autoscaler_pb2 import DrainNodeReason
@@ -35,15 +34,6 @@ def users(cache: raycache.Cache, source: Source) -> raycache.Group:
     group = cache.group("users", source, near=0)
     group.get_many(KEYS)
     return group
-
-
-@pytest.fixture
-def fourth(cluster_ray: ClusterRay, everywhere: list[Peer]) -> Iterator[Any]:
-    """One more node."""
-    node = cluster_ray.add()
-    yield node
-    if node in cluster_ray.others:
-        cluster_ray.remove(node)
 
 
 def settled(cache: raycache.Cache) -> bool:

@@ -8,9 +8,9 @@ import signal
 import socket
 from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 import pytest
+from actor_calls import gets_by_call
 from peers import Peer
 from processes import alive
 from sources import Source
@@ -18,7 +18,7 @@ from waiting import until
 
 import raycache
 from raycache.core.handshake import GREETING_BYTES
-from raycache.core.messages import Endpoint, Get, GetEndpoint
+from raycache.core.messages import Endpoint, GetEndpoint
 from raycache.core.steps import Wait
 
 KEYS = [f"key-{number}" for number in range(60)]
@@ -34,14 +34,7 @@ def users(register: Callable[..., raycache.Group], source: Source) -> raycache.G
 
 def get_all(users: raycache.Group) -> tuple[dict[str, Any], int]:
     """All keys, and how many actor calls were made to get them."""
-    network, calls = users.reader.members.network, list[Any]()
-
-    def ask(shard: str, message: Any) -> Any:
-        calls.extend([message] * isinstance(message, Get))
-        return called(shard, message)
-
-    called = network.ask
-    with mock.patch.object(network, "ask", ask):
+    with gets_by_call(users) as calls:
         return users.get_many(KEYS), len(calls)
 
 
