@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from fake_clock import FakeClock
 from gates import Gate
 
 import raycache
+from raycache.core import memory
 
 PATIENCE_S = 30.0
 
@@ -98,6 +100,27 @@ def inline(clock: FakeClock) -> Iterator[Callable[..., raycache.Cache]]:
 
 
 @pytest.fixture
+def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """In place of /dev/shm; what else uses that must not be swept by a test."""
+    root = tmp_path / "shm"
+    root.mkdir()
+    monkeypatch.setattr(memory, "SHARED_MEMORY", root)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    return root
+
+
+@pytest.fixture
+def small_file_system(tmp_path: Path) -> Iterator[Path]:
+    """A tmpfs of 4 MiB; only root may make one."""
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", tmp_path], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip("no right to mount; what can be is also tested with a small map, and with pages that fail")
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", tmp_path], check=True)
+
+
+@pytest.fixture
 def getter() -> Getter:
     return Getter()
 
@@ -122,11 +145,12 @@ class Getter:
 
 @pytest.fixture
 def python() -> Callable[..., str]:
-    """Runs a program in another process and gives what it prints; fails if it does."""
+    """Runs a program, or the file of one, in another process and gives what it prints; fails if it does."""
 
-    def run(program: str, *arguments: Any, **environment: str) -> str:
+    def run(program: str | Path, *arguments: Any, **environment: str) -> str:
+        command = [program] if isinstance(program, Path) else ["-c", program]
         done = subprocess.run(
-            [sys.executable, "-c", program, *map(str, arguments)],
+            [sys.executable, *command, *map(str, arguments)],
             env=os.environ | environment,
             capture_output=True,
             text=True,

@@ -66,3 +66,10 @@ class Reborn(ShardBench):
         """What it serves, of those that it has."""
         there = [name for name in names if self.pages.get(full(name)) is not None]
         return dict(zip(there, self.peek(*there, epoch=2, standin=True), strict=True))
+
+
+def overwritten(path: Path, start: int, data: bytes) -> None:
+    """Damages a file that a shard has left."""
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(data)

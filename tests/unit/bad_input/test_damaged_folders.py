@@ -7,15 +7,13 @@ import math
 import os
 import shutil
 import struct
-import tempfile
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reborn import Reborn
+from reborn import Reborn, overwritten
 from shard_bench import TICKET
 
-from raycache.core import memory
 from raycache.core.memory import Folder, sweep
 from raycache.core.messages import NoLease
 from raycache.core.versions import SLOTS, Versions
@@ -35,12 +33,6 @@ def shard(tmp_path, clock):
     shard.kill()
     yield shard
     shard.close()
-
-
-def overwritten(path, start, bytes_):
-    with path.open("r+b") as file:
-        file.seek(start)
-        file.write(bytes_)
 
 
 GARBAGE = os.urandom(8 * SLOTS + 8192)
@@ -120,17 +112,12 @@ def test_a_client_opens_no_damaged_file_of_versions(shard, damage):
 
 
 @pytest.fixture
-def shared(tmp_path, monkeypatch):
-    """In place of /dev/shm; beside it something that belongs to somebody else."""
-    root = tmp_path / "shm"
-    root.mkdir()
-    monkeypatch.setattr(memory, "SHARED_MEMORY", root)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    (tmp_path / "tmp").mkdir()
+def shared(shared, tmp_path):
+    """Beside it lies something that belongs to somebody else."""
     (tmp_path / "precious").mkdir(mode=0o700)
     (tmp_path / "precious" / "owner").write_text('{"pid": 0, "started": 1}')
     (tmp_path / "precious" / "thing").write_text("precious")
-    return root
+    return shared
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import threading
 import lmdb
 import pytest
 from fake_clock import FakeClock
-from reborn import Reborn
+from reborn import Reborn, overwritten
 from shard_bench import full
 
 from raycache.core import intact
@@ -49,12 +49,6 @@ def shard(left, tmp_path, clock):
     shutil.copytree(left, shard.folder, dirs_exist_ok=True)
     yield shard
     shard.close()
-
-
-def overwritten(path, start, bytes_):
-    with path.open("r+b") as file:
-        file.seek(start)
-        file.write(bytes_)
 
 
 GARBAGE = random.Random(7).randbytes(1 << 20)

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fake_clock import FakeClock
+from scripted_network import ScriptedNetwork
 from shard_bench import ShardBench
 
-from raycache.core.store import entry_bytes
+from raycache.core.members import Members
+from raycache.core.pages import Pages
+from raycache.core.store import Store, entry_bytes
 
 
 @pytest.fixture
-def small_file_system(tmp_path):
-    """A tmpfs of 4 MiB; only root may make one."""
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", tmp_path], capture_output=True, check=False)
-    if done.returncode:
-        pytest.skip("no right to mount; what can be is also tested with a small map")
-    yield tmp_path
-    subprocess.run(["umount", "--lazy", tmp_path], check=True)
+def pages(tmp_path: Path) -> Iterator[Pages]:
+    pages = Pages.create(tmp_path, 8 << 20)
+    yield pages
+    pages.close()
 
 
 @pytest.fixture
-def bench(tmp_path: Path, clock: FakeClock) -> Iterator[ShardBench]:
-    """A shard alone, whose books are right at the end."""
-    bench = ShardBench(tmp_path, clock)
+def store(pages: Pages) -> Store:
+    return Store(1000, pages)
+
+
+@pytest.fixture
+def members(network: ScriptedNetwork) -> Members:
+    """Of a process that has seen the first view of the module's network."""
+    return network.members()
+
+
+@pytest.fixture
+def bench(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[ShardBench]:
+    """A shard alone, with the module's options, whose books are right at the end."""
+    bench = ShardBench(tmp_path, clock, **getattr(request.module, "BENCH_OPTIONS", {}))
     yield bench
     info = bench.info()
     stored = [(key, bench.pages.get(key)) for key in bench.pages.scan(b"")]

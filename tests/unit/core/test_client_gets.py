@@ -63,11 +63,6 @@ def network(clock):
 
 
 @pytest.fixture
-def members(network):
-    return network.members()
-
-
-@pytest.fixture
 def get(network, members):
     """What a get of the key brings, and in which tier it was counted."""
 

@@ -44,11 +44,6 @@ def network(clock):
 
 
 @pytest.fixture
-def members(network):
-    return network.members()
-
-
-@pytest.fixture
 def get(network, members):
     """The value that each key has, by `value`, and how it was counted."""
 

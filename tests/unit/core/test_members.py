@@ -23,11 +23,6 @@ def network(clock):
     return ScriptedNetwork(clock, OLD)
 
 
-@pytest.fixture
-def members(network):
-    return network.members()
-
-
 def described(id, lease_s=1.0):
     numbers = dict.fromkeys(("pid", "weight", "entries", "bytes", "capacity_bytes", "loads", "epoch"), 0)
     return ShardInfo(id=id, node="", address="", folder="", lease_s=lease_s, **numbers)

@@ -9,7 +9,6 @@ import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 import warnings
 from collections import namedtuple
 
@@ -29,17 +28,6 @@ memory.SHARED_MEMORY = Path(sys.argv[1])
 memory.Folder("orphan", 0, int(sys.argv[2]) or os.getpid())
 os.kill(os.getpid(), signal.SIGKILL) if sys.argv[3:] else None
 """
-
-
-@pytest.fixture
-def shared(tmp_path, monkeypatch):
-    """In place of /dev/shm; what else uses that must not be swept by a test."""
-    root = tmp_path / "shm"
-    root.mkdir()
-    monkeypatch.setattr(memory, "SHARED_MEMORY", root)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    (tmp_path / "tmp").mkdir()
-    return root
 
 
 def test_a_folder_is_the_users_alone(shared):

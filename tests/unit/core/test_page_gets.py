@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hand_loader import absent, loaded, loaded_large, raised
-from shard_bench import ShardBench, full, ring, value_of
+from shard_bench import full, ring, value_of
 
 from raycache.core import numbered, page_gets
 from raycache.core.flights import KEPT_S
@@ -12,6 +12,7 @@ from raycache.core.messages import Failed, InFlight, Large, Served
 from raycache.core.page_gets import PageGets, Waiting
 
 ALICE = full("alice")
+BENCH_OPTIONS = {"max_loads": 2}
 WITH_ANOTHER = ring(2, "other")
 ELSEWHERE = next(key for key in map(full, range(99)) if WITH_ANOTHER.owner(key) == "other")
 
@@ -44,11 +45,9 @@ class Gets:
 
 
 @pytest.fixture
-def bench(tmp_path, clock):
-    bench = ShardBench(tmp_path, clock, max_loads=2)
+def bench(bench):
     bench.define()
-    yield bench
-    bench.close()
+    return bench
 
 
 @pytest.fixture

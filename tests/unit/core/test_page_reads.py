@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from shard_bench import CAPACITY, ShardBench, full
+from shard_bench import CAPACITY, full
 
 from raycache.core import page_reads
 from raycache.core.messages import GetEndpoint, Standing
 
+BENCH_OPTIONS = {"lease_s": 3.0}
+
 
 @pytest.fixture
-def bench(tmp_path, clock):
-    bench = ShardBench(tmp_path, clock, lease_s=3.0)
+def bench(bench):
     bench.define()
-    yield bench
-    bench.close()
+    return bench
 
 
 def served(bench, *names):

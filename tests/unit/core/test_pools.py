@@ -13,25 +13,12 @@ from stored import NoRoom, entry, sealed
 from raycache.core import record
 from raycache.core.directory import Directory
 from raycache.core.messages import Define, GetGroups, GroupSpec, NoSuchGroup, Refused, Register, group_prefix
-from raycache.core.pages import Pages
 from raycache.core.store import Entry, Store, entry_bytes
 from raycache.options import CacheOptions, GroupOptions
 
 
 def key(group: int, name: str) -> bytes:
     return group_prefix(group) + name.encode()
-
-
-@pytest.fixture
-def pages(tmp_path):
-    pages = Pages.create(tmp_path, 8 << 20)
-    yield pages
-    pages.close()
-
-
-@pytest.fixture
-def store(pages):
-    return Store(1000, pages)
 
 
 def usage(store, group):

@@ -25,18 +25,6 @@ def large(size: int, value: object = None) -> Entry:
     return Entry(record.stub(record.Header(record.NEVER, 0.0, 0.0, 0), size), value)
 
 
-@pytest.fixture
-def pages(tmp_path):
-    pages = Pages.create(tmp_path, 8 << 20)
-    yield pages
-    pages.close()
-
-
-@pytest.fixture
-def store(pages):
-    return Store(1000, pages)
-
-
 def test_bytes_are_keys_and_values_beside_a_fixed_overhead(store):
     """Added, added, replaced by a shorter one, replaced by a longer one: 9, 19, 15, 37."""
     totals = []

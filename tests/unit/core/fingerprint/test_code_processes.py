@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 SOURCE = '''
@@ -51,23 +47,13 @@ print(code_of(load).digest.hex(), *(fingerprint(each).hex() for each in AS_VALUE
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, python):
     """Runs a program file with a hash seed, and gives what it prints."""
 
     def run(source, *arguments, file="script.py", seed=0):
         path = tmp_path / file
         path.write_text(source)
-        done = subprocess.run(
-            [sys.executable, path, *map(str, arguments)],
-            env=os.environ | {"PYTHONHASHSEED": str(seed)},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+        return python(path, *arguments, PYTHONHASHSEED=str(seed))
 
     return run
 
