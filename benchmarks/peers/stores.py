@@ -7,7 +7,7 @@ pickled on their way to a server.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,18 +39,23 @@ class Redis:
     port: int
 
     def open(self) -> _RedisStore:
-        return _RedisStore(install.package("redis").Redis(port=self.port))
+        client = install.package("redis").Redis(port=self.port)
+        client.ping()  # connected, as a cache is
+        return _RedisStore(client)
 
 
-class _RedisStore:
+class _ServerStore:
+    """What is the same of both servers, whose clients give bytes."""
+
     def __init__(self, client: Any) -> None:
         self.client = client
-        client.ping()  # connected, as a cache is
 
     def get(self, key: str) -> Any:
         data = self.client.get(key)
         return None if data is None else pickle.loads(data)
 
+
+class _RedisStore(_ServerStore):
     def get_many(self, keys: Sequence[str]) -> dict[str, Any]:
         found = zip(keys, self.client.mget(keys), strict=True)
         return {key: pickle.loads(data) for key, data in found if data is not None}
@@ -59,8 +64,8 @@ class _RedisStore:
         self.client.set(key, pickle.dumps(value, protocol=5))
 
     def set_many(self, items: Mapping[str, Any]) -> None:
-        for part in _parts(items):
-            self.client.mset({key: pickle.dumps(value, protocol=5) for key, value in part.items()})
+        for part in _pickled(items):
+            self.client.mset(part)
 
 
 @dataclass(frozen=True)
@@ -71,18 +76,11 @@ class Memcached:
 
     def open(self) -> _MemcachedStore:
         client = install.package("pymemcache.client.base").Client(("127.0.0.1", self.port), no_delay=True)
+        client.version()  # connected, as a cache is
         return _MemcachedStore(client)
 
 
-class _MemcachedStore:
-    def __init__(self, client: Any) -> None:
-        self.client = client
-        client.version()  # connected, as a cache is
-
-    def get(self, key: str) -> Any:
-        data = self.client.get(key)
-        return None if data is None else pickle.loads(data)
-
+class _MemcachedStore(_ServerStore):
     def get_many(self, keys: Sequence[str]) -> dict[str, Any]:
         return {key: pickle.loads(data) for key, data in self.client.get_many(keys).items()}
 
@@ -90,8 +88,8 @@ class _MemcachedStore:
         self.client.set(key, pickle.dumps(value, protocol=5), noreply=False)
 
     def set_many(self, items: Mapping[str, Any]) -> None:
-        for part in _parts(items):
-            failed = self.client.set_many({key: pickle.dumps(value, protocol=5) for key, value in part.items()})
+        for part in _pickled(items):
+            failed = self.client.set_many(part)
             assert not failed, f"memcached refused {len(failed)} values"
 
 
@@ -144,6 +142,8 @@ class _ActorStore:
         self._wait(self._handle.set_many.remote(dict(items)))
 
 
-def _parts(items: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _pickled(items: Mapping[str, Any]) -> Iterator[dict[str, bytes]]:
+    """In parts."""
     listed = list(items.items())
-    return [dict(listed[at : at + _AT_ONCE]) for at in range(0, len(listed), _AT_ONCE)]
+    for at in range(0, len(listed), _AT_ONCE):
+        yield {key: pickle.dumps(value, protocol=5) for key, value in listed[at : at + _AT_ONCE]}
