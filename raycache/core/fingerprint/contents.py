@@ -21,6 +21,7 @@ from raycache.core.fingerprint.packages import PYTHON, Package
 from raycache.core.fingerprint.reads import Read, writes
 from raycache.core.fingerprint.scope import Scope
 from raycache.core.fingerprint.trace import Place, Source, Trace, combined
+from raycache.core.fingerprint.watch import has_value
 from raycache.errors import UnhashableArgument
 
 
@@ -73,7 +74,7 @@ def _wrapper(trace: Trace, function: types.FunctionType) -> Iterator[bytes]:
     yield from (package.name.encode(), bytecode.digest(function.__code__))
     scope = Scope.of(trace, function)
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        if _has_value(cell) and _given(function, cell.cell_contents, package):
+        if has_value(cell) and _given(function, cell.cell_contents, package):
             yield from (b"captured", name.encode(), scope.read(Read("captured", name)))
     for name, value in _defaults(function):
         if _given(function, value, package):
@@ -84,14 +85,6 @@ def _wrapper(trace: Trace, function: types.FunctionType) -> Iterator[bytes]:
         for name, annotation in sorted(wrapped.__annotations__.items()):
             place = Place("annotation", name, function.__qualname__)
             yield from (b"annotation", name.encode(), trace.fingerprint(classes.plain(annotation), place))
-
-
-def _has_value(cell: types.CellType) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018
-    except ValueError:
-        return False
-    return True
 
 
 def _given(function: types.FunctionType, value: Any, package: Package) -> bool:

@@ -89,7 +89,7 @@ class Watch:
             return None
 
         def same() -> bool:
-            return not any(map(_has_value, empty)) and all(
+            return not any(map(has_value, empty)) and all(
                 fingerprint(fetch()) == digest for fetch, fingerprint, digest in changeable
             )
 
@@ -136,7 +136,8 @@ class _Written:
         return Seal(" and ".join(self.conditions), self._space, looked_up)
 
 
-def _has_value(cell: types.CellType) -> bool:
+def has_value(cell: types.CellType) -> bool:
+    """Whether the variable that it is of has been assigned."""
     try:
         cell.cell_contents  # noqa: B018
     except ValueError:
