@@ -128,12 +128,7 @@ class InlineNetwork:
             address="127.0.0.1",
             folder=os.fspath(folder.path),
             weight=1.0,
-            entries=0,
-            bytes=0,
             capacity_bytes=options.capacity_bytes,
-            loads=0,
-            epoch=0,
-            lease_s=0.0,
         )
         loader = _ThreadLoader(self)
         shard = Shard(

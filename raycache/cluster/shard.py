@@ -67,12 +67,7 @@ class ShardActor:
             pid=os.getpid(),
             **self._place()._asdict(),
             weight=weight,
-            entries=0,
-            bytes=0,
             capacity_bytes=options.capacity_bytes,
-            loads=0,
-            epoch=0,
-            lease_s=0.0,
         )
         self._shard = Shard(
             info,

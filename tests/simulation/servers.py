@@ -137,12 +137,7 @@ class ShardProcess(Server):
                 address=self.place,
                 folder=self.id,
                 weight=self.weight,
-                entries=0,
-                bytes=0,
                 capacity_bytes=self.simulation.options.capacity_bytes,
-                loads=0,
-                epoch=0,
-                lease_s=0.0,
             ),
             pages=self.memory.pages,  # type: ignore[arg-type]
             versions=self.memory.versions,

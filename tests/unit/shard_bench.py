@@ -88,12 +88,7 @@ class ShardBench:
             address="10.0.0.1",
             folder=str(self._folder),
             weight=1.0,
-            entries=0,
-            bytes=0,
             capacity_bytes=CAPACITY,
-            loads=0,
-            epoch=0,
-            lease_s=0.0,
         )
         self.shard = Shard(
             info,

@@ -6,25 +6,13 @@ import dataclasses
 
 import pytest
 from click.testing import CliRunner
+from shard_infos import shard_info
 
 import raycache
 from raycache.edge import cli, command, lifecycle
 from raycache.options import MIB, CacheOptions
 
-SHARD = raycache.ShardInfo(
-    id="n0.0",
-    node="n0",
-    pid=1,
-    address="10.0.0.1",
-    folder="/dev/shm/x",
-    weight=1.0,
-    entries=1000,
-    bytes=500,
-    capacity_bytes=64 * MIB,
-    loads=0,
-    epoch=3,
-    lease_s=2.5,
-)
+SHARD = shard_info(entries=1000)
 OTHER = dataclasses.replace(SHARD, id="n1.0", node="n1", entries=500)
 MADE_WITH = CacheOptions(capacity_bytes=64 * MIB)
 

@@ -8,26 +8,14 @@ import json
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
+from shard_infos import shard_info
 
 import raycache
 from raycache.core.stats import Stats
 from raycache.edge import cli, command, status, tables
 from raycache.edge.status import Look, Watch
 
-SHARD = raycache.ShardInfo(
-    id="n0.0",
-    node="n0",
-    pid=1,
-    address="10.0.0.1",
-    folder="/dev/shm/x",
-    weight=1.0,
-    entries=5,
-    bytes=500,
-    capacity_bytes=1 << 20,
-    loads=0,
-    epoch=3,
-    lease_s=2.5,
-)
+SHARD = shard_info(entries=5, capacity_bytes=1 << 20)
 
 
 def shown(what):

@@ -141,7 +141,7 @@ class NoSuchGroup:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardInfo:
-    """One shard of the cache."""
+    """One shard of the cache. What is counted is 0 of one that has just been started."""
 
     id: str
     node: str  # Ray's id of it; "inline"
@@ -149,12 +149,12 @@ class ShardInfo:
     address: str  # of the node
     folder: str  # of its pages, on its node
     weight: float
-    entries: int
-    bytes: int
+    entries: int = 0
+    bytes: int = 0
     capacity_bytes: int
-    loads: int  # loader tasks running now
-    epoch: int
-    lease_s: float  # seconds that its lease still holds
+    loads: int = 0  # loader tasks running now
+    epoch: int = 0
+    lease_s: float = 0.0  # seconds that its lease still holds
     copies: int = 0  # of hot keys that shards of other nodes own; not among the entries
     copies_bytes: int = 0  # within the capacity, beside the entries' bytes
     handing: bool = False  # hands entries over to others: the ring has changed
