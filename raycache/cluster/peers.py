@@ -21,6 +21,7 @@ from raycache.errors import VersionMismatch
 
 NAMESPACE = "raycache"
 
+_READINGS = frozenset({Reading})
 _NO_RAY = Done(Failed("this process has left Ray (ray.shutdown)"))
 
 
@@ -60,7 +61,7 @@ class Peers:
 
     def wait(self, want: Wait) -> list[Any]:
         refs = want.futures
-        if refs and all(type(future) is Reading for future in refs):
+        if _READINGS.issuperset(map(type, refs)) and refs:
             return self._read(want)
         if not refs or not all(isinstance(future, ray.ObjectRef) for future in refs):
             return [_plain(came) for came in futures.wait(self._as_futures(want), self._failed)]
