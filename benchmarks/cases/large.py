@@ -39,7 +39,7 @@ def array_of(key: int) -> np.ndarray:
 def run(setting: Setting) -> Iterator[Measurement]:
     import ray
 
-    group = setting.cache.group("large", array_of, capacity="1 GiB")
+    group = setting.cache.group("large", array_of, capacity="512 MiB")
     group.get_many(range(ARRAYS))
     done = Measurement(
         case="large",
