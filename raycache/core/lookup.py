@@ -55,9 +55,10 @@ class Reader:
     def here(self, key: Key) -> Any:
         """What this process or this node has without any call: a value, a NotThere, or MISS."""
         full = self.full(key)
-        entry = self.near.entries.get(key if type(key) is str else name_of(key, full))
-        if entry is not None and (value := entry.hit(self.clock)) is not STALE:
-            return self.decoded(entry.result) if value is UNSHARED else value
+        if type(key) is not str:  # the caller has looked for these
+            entry = self.near.entries.get(name_of(key, full))
+            if entry is not None and (value := entry.hit(self.clock)) is not STALE:
+                return self.decoded(entry.result) if value is UNSHARED else value
         point = core_keys.hashed(full)[0]
         slot = slot_of(point)
         lease, slots, pages, home, _ = self.members.local

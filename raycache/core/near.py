@@ -67,7 +67,7 @@ class Near:
 
     def put(self, name: Any, entry: NearEntry) -> None:
         """Keeps an entry that is not too large; its value only if several callers may have it."""
-        if entry.size > self._largest:
+        if (size := entry.size) > self._largest:
             return
         if not shareable(entry.value):
             entry.value = UNSHARED
@@ -76,8 +76,8 @@ class Near:
             if name in entries:
                 self._drop(name)
             entries[name] = entry
-            self._bytes += entry.size + ENTRY_BYTES
-            if self._bytes > self._capacity_bytes:
+            self._bytes = kept = self._bytes + size + ENTRY_BYTES
+            if kept > self._capacity_bytes:
                 self._make_room()
 
     def put_many(self, new: Mapping[Any, NearEntry]) -> None:
