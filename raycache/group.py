@@ -10,11 +10,10 @@ from raycache.core import keys as core_keys
 from raycache.core import record
 from raycache.core.client import Client
 from raycache.core.codec import Codec
-from raycache.core.entry import STALE
 from raycache.core.keys import Key
 from raycache.core.lookup import MISS, RAISE, Lookup, Reader
 from raycache.core.messages import PREFIX_BYTES, GroupSpec
-from raycache.core.near import UNSHARED
+from raycache.core.near import STALE, UNSHARED
 from raycache.core.stats import Stats
 from raycache.core.steps import Steps, Wait, adrive, drive
 from raycache.core.store import entry_bytes

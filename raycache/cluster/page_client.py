@@ -113,7 +113,7 @@ class Connection:
         nothing: the caller may be in an event loop."""
         try:
             with self._sending:
-                if alone and self._under_way:
+                if self.failure or (alone and self._under_way):
                     return None
                 reading = Reading(self, READ_S, quick=quick)
                 self.used = reading.sent
@@ -136,17 +136,20 @@ class Connection:
         """From a thread of its own: the connection's may be receiving, for as long as an answer may take."""
         self._unsent.append(request)
         if len(self._unsent) == 1:
-            futures.in_thread(lambda: self._send_unsent(request))
+            futures.in_thread(self._send_unsent)
 
-    def _send_unsent(self, request: bytes | None) -> None:
+    def _send_unsent(self) -> None:
         try:
-            while request is not None:
-                self._socket.sendall(request)
+            while self._unsent:
+                self._socket.sendall(self._unsent[0])
                 with self._sending:
+                    if self.failure:
+                        raise OSError(self.failure)
                     self._unsent.popleft()
-                    request = self._unsent[0] if self._unsent else None
-        except (OSError, IndexError) as error:  # the second: it is closed by now
+        except OSError as error:
             self.close(f"sending failed: {error}")
+            with self._sending, self._receiving:
+                self._socket.close()
 
     def receive(self, wanted: Reading, until: float) -> None:
         """Receives until this has come, or the time is over; what is here by now in any case. One that takes too long
@@ -228,11 +231,11 @@ class Connection:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)  # wakes who is in the middle of it, and then lets go of the locks
         with self._sending, self._receiving:
-            self._socket.close()
+            if not self._unsent:  # else a thread may be in the middle of sending: it closes the socket
+                self._socket.close()
             for reading in self._under_way:
                 reading.came = reading.came or Failed(why)
             self._under_way.clear()
-            self._unsent.clear()
             if self._thread is not None:
                 self._thread.shutdown(wait=False)
 

@@ -20,7 +20,7 @@ typedef struct {
     long long hits, seen;
 } NearEntry;
 
-static PyObject *stale, *monotonic;
+static PyObject *stale, *monotonic; /* the second: NULL where it is not the C function */
 
 /* The place of item i in a memoryview of 8-byte items; NULL where it is something else, or cannot be looked at. */
 static void *
@@ -226,8 +226,11 @@ PyInit__entry(void)
     monotonic = attribute("monotonic", "time");
     if (stale == NULL || monotonic == NULL || PyType_Ready(&NearEntryType) < 0)
         return NULL;
+    if (!PyCFunction_Check(monotonic)) /* a test has put another clock in its place */
+        Py_CLEAR(monotonic);
     PyObject *made = PyModule_Create(&module);
-    if (made != NULL && PyModule_AddObjectRef(made, "NearEntry", (PyObject *)&NearEntryType) < 0)
+    if (made != NULL && (PyModule_AddObjectRef(made, "NearEntry", (PyObject *)&NearEntryType) < 0 ||
+                         PyModule_AddObjectRef(made, "STALE", stale) < 0))
         Py_CLEAR(made);
     return made;
 }

@@ -11,8 +11,10 @@ no copy outlives the process that has stored it, as the next one may have other 
 
 from __future__ import annotations
 
+import math
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from raycache.core import keys
 from raycache.core.messages import Asked, Copied, group_prefix
@@ -82,16 +84,15 @@ class Copies:
     def wanted(self, asked: Iterable[Asked]) -> tuple[bytes, ...]:
         """Counts what a process got from other nodes' shards, or from copies; gives the keys to be copied."""
         self._fit()
-        return tuple(each.key for each in asked if self._wants(each))
-
-    def _wants(self, asked: Asked) -> bool:
-        self._sketch.add(asked.key, asked.times)
-        if self._has(asked.key):
-            self._store.touch([PREFIX + asked.key])
-            return False
-        if not asked.size or self._sketch.estimate(asked.key) < LEAST_TIMES:
-            return False
-        return self._admits(asked.key, self._store.bytes + len(PREFIX) + len(asked.key) + asked.size)
+        here, new = list[bytes](), dict[bytes, int]()
+        for each in asked:
+            self._sketch.add(each.key, each.times)
+            if self._has(each.key):
+                here.append(PREFIX + each.key)
+            elif each.size and self._sketch.estimate(each.key) >= LEAST_TIMES:
+                new[each.key] = len(PREFIX) + len(each.key) + each.size
+        self._store.touch(here)
+        return tuple(self._admitted(new))
 
     def _has(self, key: bytes) -> bool:
         """Whether there is a copy that may still be used."""
@@ -100,43 +101,38 @@ class Copies:
     def _version(self, key: bytes) -> int:
         return self._slots[slot_of(keys.digest(key))]
 
-    def _admits(self, key: bytes, bytes_then: int) -> bool:
-        """Whether there is room, or the copies that would go for it are asked for less often than it, all together.
+    def _admitted(self, new: Mapping[bytes, int]) -> Iterator[bytes]:
+        """Those of some keys, with the bytes that they would take, for which there is room, or for which copies would
+        go that are asked for less often than it, all together.
 
         Each time that any of them is asked for saves the same, a question to another node, whatever its size: so many
         small ones are not given up for a large one that is asked for more often than each. (For sized entries TinyLFU
         does best so, too: Einziger et al., "Lightweight Robust Size Aware Cache Management", 2022.)
         """
-        excess = bytes_then - self._store.capacity_bytes
-        if excess <= 0:
-            return True
-        left = self._sketch.estimate(key)
-        for name in self._store:  # in the order in which they go
-            if excess <= 0 or left <= 0:
-                break
-            stored, other = self._pages.get(name), name[len(PREFIX) :]
+        front, given_up = _Front(self._in_order()), 0.0
+        excess = self._store.bytes - self._store.capacity_bytes
+        for key, size in new.items():
+            worth = given_up + self._sketch.estimate(key)
+            gives_up = front.asks(excess + size, worth)
+            if excess + size <= 0 or gives_up < worth:
+                excess, given_up = excess + size, gives_up
+                yield key
+
+    def _in_order(self) -> Iterator[tuple[int, int]]:
+        """Of the copies in the order in which they go: their bytes, and how often they were asked for."""
+        for name in self._store:
+            stored, key = self._pages.get(name), name[len(PREFIX) :]
             assert stored is not None, "a copy of the policy is not in the pages"
-            excess -= entry_bytes(name, stored)
-            if _of(stored, self._version(other)) is not None:  # one that was bumped is of no use
-                left -= self._sketch.estimate(other)
-        return excess <= 0 < left
+            current = _of(stored, self._version(key)) is not None  # one that was bumped is of no use
+            yield entry_bytes(name, stored), self._sketch.estimate(key) if current else 0
 
     def keep(self, copied: Iterable[Copied]) -> int:
         """Stores copies that are still current and wanted; how many."""
         self._fit()
-        new = {PREFIX + each.key: _entry(each) for each in copied if self._keeps(each)}
-        room = self._store.capacity_bytes - self._store.bytes
-        at_once, contested = dict[bytes, Entry](), dict[bytes, Entry]()
-        for name, entry in new.items():
-            room -= entry_bytes(name, entry.record)
-            (at_once if room >= 0 else contested)[name] = entry
-        unstored = self._store.put(at_once)
-        for name, entry in contested.items():
-            if self._admits(name[len(PREFIX) :], self._store.bytes + entry_bytes(name, entry.record)):
-                unstored += self._store.put({name: entry})
-            else:
-                unstored.append(name)
-        return len(new) - len(unstored)
+        new = {each.key: _entry(each) for each in copied if self._keeps(each)}
+        sizes = {key: entry_bytes(PREFIX + key, entry.record) for key, entry in new.items()}
+        admitted = {PREFIX + key: new[key] for key in [*self._admitted(sizes)]}
+        return len(admitted) - len(self._store.put(admitted))
 
     def _keeps(self, copied: Copied) -> bool:
         return self._version(copied.key) == copied.version and self._store.fits(PREFIX + copied.key, _entry(copied))
@@ -168,3 +164,22 @@ class Copies:
     def forget_all(self) -> None:
         """After the pages were dropped."""
         self._store.forget_all()
+
+
+class _Front:
+    """The copies that go first, walked through once and only as far as is needed: `wanted` is asked for many keys,
+    under the shard's lock."""
+
+    def __init__(self, copies: Iterator[tuple[int, int]]) -> None:
+        self._copies = copies
+        self._bytes, self._asks = [0], [0.0]  # of the first copies, together
+
+    def asks(self, size: int, most: float) -> float:
+        """How often those were asked for that make room for so many bytes; or any number from `most` on."""
+        while self._bytes[-1] < size and self._asks[-1] < most:
+            copy = next(self._copies, None)
+            if copy is None:
+                return math.inf
+            self._bytes.append(self._bytes[-1] + copy[0])
+            self._asks.append(self._asks[-1] + copy[1])
+        return self._asks[-1] if self._bytes[-1] < size else self._asks[bisect_left(self._bytes, size)]

@@ -14,11 +14,11 @@ from raycache.core import hot, record
 from raycache.core import keys as core_keys
 from raycache.core.client import Client
 from raycache.core.codec import ABSENT, STUB, decode, decode_first
-from raycache.core.entry import STALE, Voucher
+from raycache.core.entry import Voucher
 from raycache.core.fetch import Calls, Claimed, Found, NotThere, Result, found
 from raycache.core.keys import Key
 from raycache.core.messages import Filling, GroupSpec, group_prefix
-from raycache.core.near import UNSHARED, Near, NearEntry, name_of, names_of
+from raycache.core.near import STALE, UNSHARED, Near, NearEntry, name_of, names_of
 from raycache.core.remote import Remote, asked, copies
 from raycache.core.stats import Stats
 from raycache.core.steps import Steps, Wait

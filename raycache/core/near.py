@@ -13,12 +13,13 @@ from raycache.core import record
 from raycache.core.codec import ABSENT, shareable
 
 if TYPE_CHECKING:
+    from raycache.core.entry import STALE as STALE
     from raycache.core.entry import NearEntry as NearEntry
 else:
     try:
-        from raycache.core._entry import NearEntry
-    except ImportError:  # installed without a compiler
-        from raycache.core.entry import NearEntry
+        from raycache.core._entry import STALE, NearEntry
+    except ModuleNotFoundError:  # installed without a compiler
+        from raycache.core.entry import STALE, NearEntry  # noqa: F401  # others import it from here
 
 #: What an entry takes beside its value, roughly.
 ENTRY_BYTES = 250
@@ -59,7 +60,7 @@ class Near:
     def __init__(self, capacity_bytes: int) -> None:
         self.entries: dict[Any, NearEntry] = {}
         #: Where else entries can be found; they are taken out of these when they go.
-        self._aliases: dict[NearEntry, list[tuple[dict[Any, Any], Any]]] = {}
+        self._aliases: dict[NearEntry, dict[tuple[int, Any], tuple[dict[Any, Any], Any]]] = {}
         self._gone: list[NearEntry] = []  # with hits that nobody has taken yet
         self._bytes, self._capacity_bytes = 0, capacity_bytes
         self._largest = capacity_bytes * LARGEST_SHARE - ENTRY_BYTES
@@ -109,8 +110,9 @@ class Near:
         entry = self.entries.pop(name, None)
         if entry is not None:
             self._bytes -= entry.size + ENTRY_BYTES
-            for table, alias in self._aliases.pop(entry, ()):
-                table.pop(alias, None)
+            for (_, alias), (aliases, found) in self._aliases.pop(entry, {}).items():
+                if aliases.get(alias) is found:  # and not what has come in its place
+                    del aliases[alias]
             if entry.hits:
                 self._gone.append(entry)
 
@@ -121,7 +123,7 @@ class Near:
             if self.entries.get(name) is not entry:
                 return False
             aliases[alias] = found
-            self._aliases.setdefault(entry, []).append((aliases, alias))
+            self._aliases.setdefault(entry, {})[id(aliases), alias] = aliases, found
             return True
 
     def clear(self) -> None:

@@ -120,8 +120,9 @@ def _unlike(node: NodeFacts, here: NodeFacts) -> Iterator[Seen]:
     if node.ray != here.ray:
         yield Seen(*_other(node, "ray", node.ray, here.ray))
     if not node.compiled:
-        found = f"raycache was installed on {_called(node)} without a compiler: near hits take twice as long there"
-        yield Seen(WARNING, found, "install gcc and Python's headers, then `pip install --force-reinstall raycache`")
+        found = f"raycache was installed on {_called(node)} without a compiler: near hits take half as long again there"
+        again = "pip install --force-reinstall --no-deps --no-cache-dir --no-binary raycache raycache"
+        yield Seen(WARNING, found, f"install gcc and Python's headers there, then `{again}`")
     if node.python != here.python:
         found = f"{_called(node)} has Python {node.python}, and this machine {here.python}"
         state = WARNING if _minor(node.python) == _minor(here.python) else ERROR

@@ -11,7 +11,6 @@ from typing import Any
 
 def probe() -> dict[str, Any]:
     """Versions, shared memory and authentication of this machine. Sweeps what dead sessions have left there."""
-    import importlib.util
     import os
     import platform
 
@@ -25,7 +24,9 @@ def probe() -> dict[str, Any]:
         from raycache.core.memory import sweep
 
         found["swept"] = len(sweep())
-        found["compiled"] = importlib.util.find_spec("raycache.core._entry") is not None
+        from raycache.core.near import NearEntry
+
+        found["compiled"] = NearEntry.__module__ == "raycache.core._entry"
     except Exception as error:  # not installed, or too different: its version says so
         found["raycache_error"] = f"{type(error).__name__}: {error}"
     return found

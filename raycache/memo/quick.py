@@ -13,9 +13,8 @@ import keyword
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from raycache.core.entry import STALE
 from raycache.core.fingerprint.watch import PREFIX
-from raycache.core.near import UNSHARED, Near, NearEntry, has_value
+from raycache.core.near import STALE, UNSHARED, Near, NearEntry, has_value
 from raycache.memo.identity import Code
 
 _SIMPLE = frozenset({str, bytes, int, bool, float, type(None)})

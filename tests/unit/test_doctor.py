@@ -101,7 +101,7 @@ SCALED = {"scaled": True, "idle": True}
         (but(worker={"python": "3.11.6"}), "versions", WARNING, "Python 3.11.6", "the same Python"),
         (but(worker={"raycache": None}), "versions", ERROR, "not installed", "pip install raycache=="),
         (but(worker={"raycache_error": "no lmdb"}), "versions", ERROR, "no lmdb", "pip install raycache=="),
-        (but(worker={"compiled": False}), "versions", WARNING, "without a compiler", "gcc"),
+        (but(worker={"compiled": False}), "versions", WARNING, "without a compiler", "--no-binary raycache"),
         (but(worker={"clock_off_s": 90.0}), "clocks", WARNING, "90.00 s ahead", "NTP"),
         (but(worker={"clock_off_s": -3600.0, "clock_error_s": 1.0}), "clocks", WARNING, "1 h behind", "monotonic"),
         (but(worker={"store_free_bytes": 1e7}), "object store", WARNING, "of 10.0.0.2", "--object-store-memory"),

@@ -17,7 +17,8 @@ class Policy(Protocol):
         """A hit; of a key that is not here (any more) it says nothing."""
 
     def discard(self, key: bytes) -> int:
-        """Takes out a key, if it is here. As far as the policy counts hits: how many it has had, for `add`."""
+        """Takes out a key, if it is here. What `add` of this same policy wants as its hits if the key comes back: how
+        many it has had, or whatever else tells the policy where to put it."""
 
     def victim(self) -> bytes:
         """The key to evict next, which is still here; KeyError when there is none. A policy that remembers what was

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from nodes_bench import CAPACITY, NodesBench
@@ -309,6 +310,37 @@ def test_a_large_key_takes_the_place_of_small_ones_that_are_asked_for_less_often
 
     assert process.reader.tier(large) == tier
     assert all(process.reader.tier(key) == "hot" for key in small) is (tier is None)
+
+
+def test_two_keys_of_one_report_do_not_take_the_place_of_the_same_copies(nodes):
+    """The second would have to be worth more than what goes for both, and than the first."""
+    cold, warm, first, second = nodes.keys("b", 4)
+    for key in (cold, warm):
+        nodes.process("b").set(key, "x" * 500)
+    nodes.heat(cold, times=3)
+    nodes.heat(warm, times=9)
+    process, shard = nodes.process("a"), nodes.shards["a"].shard
+    asked = tuple(Asked(process.reader.full(key), 8, 550) for key in (first, second))
+
+    assert shard.handle(Report(1, Stats(), (), asked)).wanted == (asked[0].key,)
+
+
+def test_a_report_of_many_keys_looks_at_each_copy_once(nodes, monkeypatch):
+    """It is handled under the shard's lock."""
+    *copied, other = nodes.keys("b", 12)
+    for key in copied:
+        nodes.process("b").set(key, "x" * 50)
+        nodes.heat(key)
+    shard, looks = nodes.shards["a"].shard, []
+    full = nodes.process("a").reader.full(other)
+    asked = tuple(Asked(full + b"%d" % number, 2, 1000) for number in range(100))
+    pages = shard._copies._pages
+    monkeypatch.setattr(
+        shard._copies, "_pages", SimpleNamespace(get=lambda name: looks.append(name) or pages.get(name))
+    )
+    shard.handle(Report(1, Stats(), (), asked))
+
+    assert 0 < len(looks) <= len(copied)
 
 
 def test_a_bumped_copy_keeps_no_place(nodes):

@@ -95,6 +95,24 @@ def test_an_entry_is_found_by_its_aliases_until_it_goes(near):
     assert elsewhere == {}
 
 
+def test_an_alias_that_is_given_again_takes_no_more_room(near):
+    """As a memoized call does while its entries may not be used, or when its code changes there and back."""
+    entry, elsewhere = near.entries["a"], {}
+    for number in range(100):
+        near.alias("a", entry, elsewhere, 1, ("found", number))
+
+    assert sum(map(len, near._aliases.values())) == 1
+
+
+def test_an_entry_that_goes_leaves_what_has_taken_the_place_of_its_alias(near):
+    elsewhere = {}
+    for name in "ab":
+        near.alias(name, near.entries[name], elsewhere, 1, ("found", name))
+    keep(near, "a")
+
+    assert elsewhere == {1: ("found", "b")}
+
+
 def test_an_entry_that_has_gone_gets_no_alias(near):
     """Nobody would ever take it away."""
     entry, elsewhere = near.entries["a"], {}
