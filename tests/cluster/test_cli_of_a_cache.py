@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import signal
+import struct
 import subprocess
+import termios
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -55,8 +58,9 @@ def start(command: Command, cluster_ray: ClusterRay) -> Iterator[Start]:
 
 @contextmanager
 def terminal() -> Iterator[tuple[int, int]]:
-    """A terminal: the end of whoever sits there, and the end of the program."""
+    """A terminal, wide enough for names of any test: the end of whoever sits there, and the end of the program."""
     ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 140, 0, 0))  # rows, columns
     try:
         yield ours, theirs
     finally:
