@@ -1,0 +1,143 @@
+"""What a gateway serves: the groups of a cache, as every protocol asks for them, all in one event loop.
+
+Near and page hits are answered in the loop itself, without a thread. What must ask the directory (which groups there are,
+all counters) is asked in a thread, and never by a get of a group that is known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from raycache.cache import Cache
+from raycache.core.keys import Key
+from raycache.core.lookup import Lookup
+from raycache.core.messages import ShardInfo
+from raycache.core.stats import Stats
+from raycache.errors import InvalidOption, NotFound, UnknownGroup
+from raycache.group import Group
+
+#: What stands for a group in `groups=`: its getter, or the options of `Cache.group`.
+Definition = Callable[[Any], Any] | Mapping[str, Any] | None
+#: A list of groups that is older is asked for again, beside what asks for one.
+GROUPS_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A value, and where the get was answered."""
+
+    value: Any
+    tier: str  # "near", "page", "shard" or "load"
+    expires: float | None  # Unix seconds; None: never
+
+
+class Served:
+    """The groups of a cache for gateways. Every coroutine belongs to one event loop."""
+
+    def __init__(self, cache: Cache, groups: Mapping[str, Definition] | None = None) -> None:
+        """Registers `groups`, getters or keyword options of `Cache.group` by name, and serves these alone.
+
+        Without it whatever groups the cache has are served, looked up when they are asked for.
+        """
+        self.cache = cache
+        self._fixed = groups is not None
+        self._groups = {name: _registered(cache, name, given) for name, given in (groups or {}).items()}
+        self._looked = -math.inf  # when the directory was last asked, by the loop's clock
+        self._looking = asyncio.Lock()
+        self._refresh: asyncio.Task[None] | None = None
+
+    # ------------------------------------------------------------------------------------------------ groups
+
+    def names(self) -> list[str]:
+        """Of the groups that are known now, sorted."""
+        return sorted(self._groups)
+
+    async def group(self, name: str) -> Group:
+        """A group that is served; raises UnknownGroup."""
+        group = self._groups.get(name)
+        if not self._fixed:
+            if group is None:
+                await self.look()
+                group = self._groups.get(name)
+            elif self._refresh is None and asyncio.get_running_loop().time() > self._looked + GROUPS_S:
+                # One that was replaced elsewhere is another one from then on.
+                self._refresh = asyncio.create_task(self._look_again())
+        if group is None:
+            raise UnknownGroup(f"no such group: {name}")
+        return group
+
+    async def look(self) -> None:
+        """Asks the directory which groups there are; those who want to know at the same time ask once."""
+        if self._fixed:
+            return
+        asked = asyncio.get_running_loop().time()
+        async with self._looking:
+            if self._looked < asked:
+                began = asyncio.get_running_loop().time()
+                self._groups = await asyncio.to_thread(self.cache.registry.open_all)
+                self._looked = began
+
+    async def _look_again(self) -> None:
+        try:
+            await self.look()
+        except Exception:  # the directory is away: what is known goes on, and it is asked again in a while
+            self._looked = asyncio.get_running_loop().time()
+        finally:
+            self._refresh = None
+
+    # ------------------------------------------------------------------------------------------------- gets
+
+    async def get(self, group: str, key: Key, *, timeout_s: float | None = None) -> Hit:
+        """The value of a key, loaded if need be; raises what `Group.get` raises, and UnknownGroup."""
+        hit = (await self.get_many(group, (key,), timeout_s=timeout_s))[key]
+        if isinstance(hit, NotFound):
+            raise hit
+        return hit
+
+    async def get_many(
+        self, group: str, keys: Collection[Key], *, timeout_s: float | None = None
+    ) -> dict[Key, Hit | NotFound]:
+        """The values of many keys, in the order asked, and NotFound for those that do not exist."""
+        raise NotImplementedError
+
+    # ---------------------------------------------------------------------------------------------- changes
+
+    async def set(self, group: str, key: Key, value: Any, *, ttl_s: float | None = None) -> None:
+        """As `Group.set`."""
+        await (await self.group(group)).aset(key, value, ttl=ttl_s)
+
+    async def remove(self, group: str, keys: Collection[Key]) -> int:
+        """Removes keys everywhere; how many were there."""
+        return await (await self.group(group)).aremove_many(keys)
+
+    # -------------------------------------------------------------------------------------------- questions
+
+    async def stats(self) -> dict[str, Stats]:
+        """Counters of the groups that are served, by name."""
+        stats = await asyncio.to_thread(self.cache.stats_by_group)
+        return {name: each for name, each in stats.items() if not self._fixed or name in self._groups}
+
+    async def shards(self) -> list[ShardInfo]:
+        """One record for each shard, also for those that do not answer."""
+        return await asyncio.to_thread(self.cache.shards)
+
+    def close(self) -> None:
+        """Lets go of what goes on in the background. The cache is the caller's own."""
+        if self._refresh is not None:
+            self._refresh.cancel()
+
+
+def _registered(cache: Cache, name: str, given: Definition) -> Group:
+    if given is None or callable(given):
+        return cache.group(name, given)
+    if not isinstance(given, Mapping):
+        raise InvalidOption(
+            f"groups[{name!r}]={given!r:.100} is neither a getter nor a mapping of options of cache.group, like "
+            f"{{'getter': f, 'ttl': '5m'}}"
+        )
+    return cache.group(name, **given)
