@@ -55,6 +55,10 @@ class Registry:
         specs: dict[str, GroupSpec] = self._ask(GetGroups())
         return specs
 
+    def open_all(self) -> dict[str, Group]:
+        """All groups that are registered, by name."""
+        return {name: self._open(spec) for name, spec in self.specs().items()}
+
     def join(self, name: str) -> Group:
         """A group that is registered; raises UnknownGroup."""
         specs = self.specs()

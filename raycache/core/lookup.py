@@ -37,6 +37,13 @@ MOST_TOLD = 4
 LEAST_PAUSE_S, MOST_PAUSE_S = 0.001, 0.05
 
 
+class Origin(NamedTuple):
+    """Where a get was answered, by the counter of `Stats` for it, and until when the answer holds."""
+
+    tier: str
+    expires: float  # on the node's clock
+
+
 class Reader:
     """What one process has of a group: its near cache, and what it has not told the shards yet."""
 
@@ -87,12 +94,12 @@ class Reader:
         return value
 
     def here_many(
-        self, keys: Mapping[bytes, Key], *, counted: bool = True
+        self, keys: Mapping[bytes, Key], *, counted: bool = True, origins: dict[bytes, Origin] | None = None
     ) -> tuple[dict[bytes, Any], dict[bytes, Voucher]]:
         """What `here` gives for many keys, by their full keys, but for those that are a MISS, and what vouches for keys
         that were not near. Every step is done for all keys before the next one, so that the pages of a shard are read
-        in one transaction."""
-        got, missing = self._near_many(keys, counted)
+        in one transaction. `origins`: to be told where each was."""
+        got, missing = self._near_many(keys, counted, origins)
         points = [point for point, _ in map(core_keys.hashed, missing)]
         lease, slots, pages, home, _ = self.members.local
         read = [(lease, slots, slot, slots[slot]) for slot in slots_of(points)]
@@ -109,10 +116,15 @@ class Reader:
                 some = {full: (lease, slots, slot, slots[slot]) for full, (_, _, slot, _) in some.items()}
                 records = hot.read_many(pages[home].pages, {full: voucher[3] for full, voucher in some.items()})
             entries = [self._entry(full, stored, now, some[full]) for full, stored in records.items()]
-            got |= self._keep_many(keys, [entry for entry in entries if entry is not None], counted, shard is None)
+            there = [entry for entry in entries if entry is not None]
+            got |= self._keep_many(keys, there, counted, shard is None)
+            if origins is not None:
+                origins |= {entry.key: Origin("page_hits", entry.expires) for entry in there}
         return got, vouchers
 
-    def _near_many(self, keys: Mapping[bytes, Key], counted: bool) -> tuple[dict[bytes, Any], list[bytes]]:
+    def _near_many(
+        self, keys: Mapping[bytes, Key], counted: bool, origins: dict[bytes, Origin] | None
+    ) -> tuple[dict[bytes, Any], list[bytes]]:
         """What is near, and the keys of what is not."""
         near, now = self.near.entries, self.clock()
         got: dict[bytes, Any] = {}
@@ -121,6 +133,8 @@ class Reader:
             if entry is not None and entry.live(now):
                 entry.hits += counted
                 got[full] = self.decoded(entry.result) if entry.value is UNSHARED else entry.value
+                if origins is not None:
+                    origins[full] = Origin("near_hits", entry.expires)
             else:
                 missing.append(full)
         return got, missing
@@ -232,14 +246,18 @@ class Reader:
         """What a caller gets: a value as it is, for NotThere the default, or an exception."""
         if type(got) is NotThere:
             if default is RAISE:
-                who = f"the group {self.spec.name!r}"
-                if self.spec.getter is None:
-                    raise NotFound(f"{key!r:.200} is not in {who}, which has no getter to load it")
-                raise NotFound(got.message or f"{key!r:.200} does not exist, says the getter of {who}")
+                raise self.not_found(key, got)
             return default
         if type(got) is _Raise:
             raise got.error
         return got
+
+    def not_found(self, key: Key, got: NotThere) -> NotFound:
+        """What is raised where a key does not exist."""
+        who = f"the group {self.spec.name!r}"
+        if self.spec.getter is None:
+            return NotFound(f"{key!r:.200} is not in {who}, which has no getter to load it")
+        return NotFound(got.message or f"{key!r:.200} does not exist, says the getter of {who}")
 
 
 def size_of(found: Found) -> int:
@@ -260,10 +278,12 @@ _MEANT = frozenset({NotThere, _Raise})
 class Lookup:
     """One lookup of some keys. `done` says whether the shards need not be asked, or not any more."""
 
-    __slots__ = ("_counted", "_filling", "_got", "_keys", "_reader", "_vouchers", "missing")
+    __slots__ = ("_counted", "_filling", "_got", "_keys", "_reader", "_vouchers", "missing", "origins")
 
-    def __init__(self, reader: Reader, keys: Iterable[Key], *, counted: bool = True, local: bool = True) -> None:
-        """Looks near and into the pages, if `local`; `counted`: as gets."""
+    def __init__(
+        self, reader: Reader, keys: Iterable[Key], *, counted: bool = True, local: bool = True, traced: bool = False
+    ) -> None:
+        """Looks near and into the pages, if `local`; `counted`: as gets; `traced`: notes where answers come from."""
         self._reader, self._counted, self._filling = reader, counted, False
         #: Full keys and the keys that the caller gave, in the order asked.
         asked = tuple(keys)
@@ -271,8 +291,10 @@ class Lookup:
         self._keys: dict[bytes, Key] = dict(zip(fulls, asked, strict=True))
         self._got: dict[bytes, Any] = {}
         self._vouchers: Mapping[bytes, Voucher] | None = None  # None: not read yet
+        #: Of the full keys that have an answer, other than an exception; None if it is not traced.
+        self.origins: dict[bytes, Origin] | None = {} if traced else None
         if local:
-            self._got, self._vouchers = reader.here_many(self._keys, counted=counted)
+            self._got, self._vouchers = reader.here_many(self._keys, counted=counted, origins=self.origins)
         #: Full keys that the shards must be asked for.
         self.missing = [full for full in self._keys if full not in self._got] if self._got else list(self._keys)
 
@@ -308,6 +330,8 @@ class Lookup:
                     reader.remote.note(full, result, voucher)
                 if counted and type(result) is Found:
                     reader.saved(result)
+            if self.origins is not None and isinstance(result, (Found, NotThere)):
+                self.origins[full] = Origin(tiers.get(full, "unavailable"), result.expires)
             if type(result) is not Filling:
                 self._got[full] = self._land(full, result, voucher)
         self.missing = [full for full in self.missing if full not in self._got]
@@ -346,7 +370,8 @@ class Lookup:
 
     def _take_here(self, fulls: list[bytes]) -> None:
         """Takes what is near or on this node by now."""
-        self._got |= self._reader.here_many({full: self._keys[full] for full in fulls}, counted=False)[0]
+        keys = {full: self._keys[full] for full in fulls}
+        self._got |= self._reader.here_many(keys, counted=False, origins=self.origins)[0]
 
     def _land(self, full: bytes, result: Result, voucher: Voucher | None) -> Any:
         """What came from a shard, for this caller; kept near if that may be."""

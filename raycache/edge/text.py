@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import os
@@ -12,13 +13,26 @@ from raycache.core.keys import Key, encode
 
 
 def _from_json(text: str) -> Any:
-    key = _with_tuples(json.loads(text))
+    key = with_tuples(json.loads(text))
     encode(key)
     return key
 
 
-def _with_tuples(value: Any) -> Any:
-    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
+def with_tuples(value: Any) -> Any:
+    """JSON as a key: a list is a tuple."""
+    return tuple(map(with_tuples, value)) if isinstance(value, list) else value
+
+
+def _bool(text: str) -> bool:
+    return {"true": True, "false": False}[text.lower()]
+
+
+def _base64(text: str) -> bytes:
+    return base64.b64decode(text, altchars="-_" if {*text} & {*"-_"} else None, validate=True)
+
+
+def to_base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 #: How the text of a key is read; os.fsencode gives back the very bytes that were typed.
@@ -27,6 +41,9 @@ KEY_TYPES: dict[str, Callable[[str], Any]] = {
     "bytes": os.fsencode,
     "int": int,
     "float": float,
+    "bool": _bool,
+    "hex": bytes.fromhex,
+    "base64": _base64,
     "json": _from_json,
 }
 
@@ -35,7 +52,7 @@ def parse_key(text: str, kind: str) -> Key:
     """The key that a text means; a JSON list is a tuple. Raises ValueError."""
     try:
         key: Key = KEY_TYPES[kind](text)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, KeyError, RecursionError) as error:
         reason = f": {error}" if kind == "json" else ""
         raise ValueError(f"{text!r} cannot be read as {kind}{reason}") from error
     return key

@@ -1,1 +1,1 @@
-"""The gateway: the groups of a cache over HTTP and gRPC, for programs that are not Python. Needs `raycache[gateway]`."""
+"""The gateway: the groups of a cache over HTTP and gRPC, for programs in any language; needs `raycache[gateway]`."""

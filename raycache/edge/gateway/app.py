@@ -1,18 +1,37 @@
-"""The gateway as an ASGI application, to be run by `raycache serve` or mounted in any ASGI server."""
+"""The gateway as an ASGI application: to be run by `raycache serve`, or mounted in any ASGI server."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Literal
 
-from starlette.types import ASGIApp
+from starlette.routing import Router
+from starlette.types import Receive, Scope, Send
 
 from raycache.cache import Cache
+from raycache.edge.gateway import openapi
+from raycache.edge.gateway.guard import Guard, no_such_path
 from raycache.edge.gateway.limits import Limits
-from raycache.edge.gateway.served import Definition
+from raycache.edge.gateway.rest import Rest
+from raycache.edge.gateway.served import Definition, Served
 
 #: How clients of groupcache's HTTP protocol escape keys.
 Escaping = Literal["path", "query"]
+
+
+class Application:
+    """An ASGI application over what is served. It belongs to the event loop that runs it."""
+
+    def __init__(
+        self, served: Served, limits: Limits, *, escaping: Escaping = "path", access_log: bool = False
+    ) -> None:
+        self.served, self.limits = served, limits
+        routes = [*Rest(served, limits).routes(), openapi.route()]
+        router = Router(routes, redirect_slashes=False, default=no_such_path)
+        self._guard = Guard(router, limits, access_log=access_log)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._guard(scope, receive, send)
 
 
 def application(
@@ -22,6 +41,14 @@ def application(
     limits: Limits | None = None,
     escaping: Escaping = "path",
     access_log: bool = False,
-) -> ASGIApp:
-    """The ASGI application that serves the groups of a cache; with `groups`, registers and serves these alone."""
-    raise NotImplementedError
+) -> Application:
+    """The ASGI application that serves the groups of a cache.
+
+    Args:
+        groups: getters, or keyword options of `cache.group`, by the names of groups: these are registered, and they
+            alone are served. Without it whatever groups the cache has are served.
+        limits: bounds, and the bearer token; by default those of `Limits`, and no token.
+        escaping: how clients of groupcache's HTTP protocol escape keys: "path" (a space is %20) or "query" (it is +).
+        access_log: one JSON document for each request, at INFO to the logger "raycache.access".
+    """
+    return Application(Served(cache, groups), limits or Limits(), escaping=escaping, access_log=access_log)

@@ -1,7 +1,7 @@
 """What a gateway serves: the groups of a cache, as every protocol asks for them, all in one event loop.
 
-Near and page hits are answered in the loop itself, without a thread. What must ask the directory (which groups there are,
-all counters) is asked in a thread, and never by a get of a group that is known.
+Near and page hits are answered in the loop itself, without a thread. The directory (which groups there are, and their
+counters) is asked in a thread, and never by a get of a group that is known.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from raycache.cache import Cache
 from raycache.core.keys import Key
-from raycache.core.lookup import Lookup
+from raycache.core.lookup import Lookup, Reader
 from raycache.core.messages import ShardInfo
 from raycache.core.stats import Stats
 from raycache.errors import InvalidOption, NotFound, UnknownGroup
@@ -25,6 +25,10 @@ from raycache.group import Group
 Definition = Callable[[Any], Any] | Mapping[str, Any] | None
 #: A list of groups that is older is asked for again, beside what asks for one.
 GROUPS_S = 1.0
+
+_ABSENT: Any = object()
+#: Tiers by the counters of `Stats`. Everything else takes a load.
+_TIERS = {"near_hits": "near", "page_hits": "page", "shard_hits": "shard"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +98,29 @@ class Served:
 
     async def get(self, group: str, key: Key, *, timeout_s: float | None = None) -> Hit:
         """The value of a key, loaded if need be; raises what `Group.get` raises, and UnknownGroup."""
-        hit = (await self.get_many(group, (key,), timeout_s=timeout_s))[key]
-        if isinstance(hit, NotFound):
-            raise hit
-        return hit
+        look, reader = await self._look_up(group, (key,), timeout_s)
+        (full,) = look.fulls
+        return _hit(look, full, look.value(), reader.clock())
 
     async def get_many(
         self, group: str, keys: Collection[Key], *, timeout_s: float | None = None
     ) -> dict[Key, Hit | NotFound]:
         """The values of many keys, in the order asked, and NotFound for those that do not exist."""
-        raise NotImplementedError
+        look, reader = await self._look_up(group, keys, timeout_s)
+        now, hits = reader.clock(), dict[Key, Hit | NotFound]()
+        for full, (key, value) in zip(look.fulls, look.values(_ABSENT).items(), strict=True):
+            if value is _ABSENT:
+                hits[key] = reader.not_found(key, look.got[full])
+            else:
+                hits[key] = _hit(look, full, value, now)
+        return hits
+
+    async def _look_up(self, name: str, keys: Collection[Key], timeout_s: float | None) -> tuple[Lookup, Reader]:
+        group = await self.group(name)
+        look = Lookup(group.reader, keys, traced=True)
+        if not look.done:
+            await group.adrive(look.ask(timeout_s))
+        return look, group.reader
 
     # ---------------------------------------------------------------------------------------------- changes
 
@@ -130,6 +147,13 @@ class Served:
         """Lets go of what goes on in the background. The cache is the caller's own."""
         if self._refresh is not None:
             self._refresh.cancel()
+
+
+def _hit(look: Lookup, full: bytes, value: Any, now: float) -> Hit:
+    """The value with its tier, and its end by the wall clock in place of the node's clock, which now reads `now`."""
+    origin = (look.origins or {})[full]
+    left_s = origin.expires - now
+    return Hit(value, _TIERS.get(origin.tier, "load"), None if left_s == math.inf else time.time() + left_s)
 
 
 def _registered(cache: Cache, name: str, given: Definition) -> Group:

@@ -1,0 +1,297 @@
+"""The plain HTTP face, `/v1/...` and `/healthz`: groups and keys as curl and browsers ask for them.
+
+Group and key are read from the path as it was sent: `%2F` in a group is part of its name, and of a key everything
+counts, slashes, dots and all. What keys are, other than text, says `?type=`, as on the command line.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import quote, unquote, unquote_to_bytes
+
+from blake3 import blake3
+from starlette.datastructures import QueryParams
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import Receive, Scope, Send
+
+from raycache.core.keys import Key
+from raycache.core.stats import Stats
+from raycache.edge import text
+from raycache.edge.gateway.guard import refusal
+from raycache.edge.gateway.limits import Limits, TooLarge
+from raycache.edge.gateway.served import Hit, Served
+from raycache.edge.gateway.values import JSON, NoJson, content, from_json, to_json, value_of
+from raycache.errors import (
+    CacheUnavailable,
+    InvalidKey,
+    InvalidOption,
+    LoadTimeout,
+    NotFound,
+    UnknownGroup,
+    ValueTooLarge,
+)
+from raycache.options import parse_seconds
+
+#: What each error is to a client, beside the getter's own: that is a bad gateway, to what lies behind.
+STATUS: dict[type[Exception], int] = {
+    NotFound: 404,
+    UnknownGroup: 404,
+    InvalidKey: 400,
+    InvalidOption: 400,
+    NoJson: 406,
+    ValueTooLarge: 413,
+    CacheUnavailable: 503,
+    LoadTimeout: 504,
+}
+GETTER_FAILED = 502
+#: The deadline of a get, in seconds or like "500ms".
+TIMEOUT = "request-timeout"
+
+_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_NOSNIFF = {"x-content-type-options": "nosniff"}
+
+_Answer = Callable[[Request, str], Awaitable[Response]]
+_KeyAnswer = Callable[[Request, str, Key], Awaitable[Response]]
+
+
+class BadRequest(Exception):
+    """What was asked cannot be understood: 400."""
+
+
+class Rest:
+    """The routes over what is served."""
+
+    def __init__(self, served: Served, limits: Limits) -> None:
+        self._served, self._limits = served, limits
+        self._of_keys: dict[str, _KeyAnswer] = {
+            "GET": self._get,
+            "HEAD": self._get,
+            "PUT": self._put,
+            "DELETE": self._delete,
+        }
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Mount("/v1/groups/", app=self._of_group),
+            Route("/v1/groups", self._names, methods=["GET"]),
+            Route("/v1/stats", self._stats, methods=["GET"]),
+            Route("/healthz", self._health, methods=["GET"]),
+        ]
+
+    # ----------------------------------------------------------------------------------------- one group
+
+    async def _of_group(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            response = await self._answer(request)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            response = self._error(error)
+        if scope["method"] == "HEAD":
+            response.body = b""  # its headers say how long it would be
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        group, what, key = (*raw_path(request.scope).split(b"/", 2), None, None)[:3]
+        name, method = unescaped(group or b""), request.method
+        if what == b"keys" and key is not None:
+            if method not in self._of_keys:
+                return _not_allowed(method, self._of_keys)
+            return await self._of_keys[method](request, name, self._key(request, unescaped(key)))
+        answers: Mapping[str, _Answer]
+        if what is None:
+            answers = {"GET": self._group_stats, "HEAD": self._group_stats}
+        elif what == b"get" and key is None:
+            answers = {"POST": self._get_many}
+        else:
+            there = "behind /v1/groups/GROUP there is /keys/KEY and /get; a slash in the name of a group is %2F"
+            return refusal(404, "NoSuchPath", there)
+        return await answers[method](request, name) if method in answers else _not_allowed(method, answers)
+
+    def _key(self, request: Request, key: str) -> Key:
+        return parsed_key(self._limits.check_key(key), request.query_params)
+
+    async def _get(self, request: Request, group: str, key: Key) -> Response:
+        hit = await self._served.get(group, key, timeout_s=self._deadline_s(request))
+        shown = content(hit.value, ", ".join(request.headers.getlist("accept")) or "*/*")
+        headers = _NOSNIFF | {
+            "etag": f'"{blake3(shown.body).hexdigest(length=16)}"',
+            "cache-control": _cache_control(hit.expires),
+            "x-cache": hit.tier,
+            "vary": "Accept",
+        }
+        if _matches(request.headers.getlist("if-none-match"), headers["etag"]):
+            return Response(status_code=304, headers=headers)
+        return Response(shown.body, headers=headers | {"content-type": shown.media_type})
+
+    async def _put(self, request: Request, group: str, key: Key) -> Response:
+        ttl_s = _ttl_s(request)
+        try:
+            value = value_of(await self._limits.body(request), request.headers.get("content-type", ""))
+        except ValueError as error:
+            raise BadRequest(f"the body is not what its Content-Type says: {error}") from None
+        await self._served.set(group, key, value, ttl_s=ttl_s)
+        return Response(status_code=204)
+
+    async def _delete(self, request: Request, group: str, key: Key) -> Response:
+        return _json({"removed": await self._served.remove(group, [key])})
+
+    async def _get_many(self, request: Request, group: str) -> Response:
+        asked = self._keys(await self._limits.body(request), request.query_params)
+        hits = await self._served.get_many(group, [key for key, _ in asked], timeout_s=self._deadline_s(request))
+        written = dict(asked)
+        rows = [b'{"key":%s,%s}' % (to_json(written[key]), _row(hit)) for key, hit in hits.items()]
+        return Response(b'{"values":[%s]}' % b",".join(rows), media_type=JSON)
+
+    def _keys(self, body: bytes, query: QueryParams) -> list[tuple[Key, Any]]:
+        """The keys of a batch, with how they were written: JSON as it is, but for text, which is what `type` says."""
+        try:
+            document = from_json(body)
+            keys = document["keys"]
+            if not isinstance(keys, list):
+                raise TypeError
+        except (ValueError, TypeError, KeyError):
+            raise BadRequest('the body is no JSON document like {"keys": ["a", "b"]}') from None
+        if len(keys) > self._limits.keys:
+            raise TooLarge(413, f"a batch of {len(keys):,} keys; at most {self._limits.keys:,} are served at once")
+        return [
+            (parsed_key(self._limits.check_key(key), query) if isinstance(key, str) else text.with_tuples(key), key)
+            for key in keys
+        ]
+
+    async def _group_stats(self, request: Request, group: str) -> Response:
+        await self._served.group(group)
+        stats = await self._served.stats()
+        return _json({"name": group, "stats": stats.get(group, Stats()).as_dict()})
+
+    def _deadline_s(self, request: Request) -> float:
+        asked = request.headers.get(TIMEOUT)
+        return self._limits.deadline_s(None if asked is None else parse_seconds(asked, "Request-Timeout"))
+
+    # ---------------------------------------------------------------------------------------- all groups
+
+    async def _names(self, request: Request) -> Response:
+        try:
+            await self._served.look()
+        except CacheUnavailable as error:
+            return self._error(error)
+        return _json({"groups": self._served.names()})
+
+    async def _stats(self, request: Request) -> Response:
+        try:
+            stats = await self._served.stats()
+        except CacheUnavailable as error:
+            return self._error(error)
+        groups = {name: each.as_dict() for name, each in stats.items()}
+        return _json({"total": sum(stats.values(), Stats()).as_dict(), "groups": groups})
+
+    async def _health(self, request: Request) -> Response:
+        """Whether any shard can be reached: without one gets would all be loads in this very process."""
+        try:
+            shards = await self._served.shards()
+        except CacheUnavailable as error:
+            return self._error(error)
+        up = sum(shard.reachable for shard in shards)
+        if not up:
+            return self._error(CacheUnavailable(f"none of {len(shards)} shards can be reached"))
+        return _json({"status": "ok", "shards": len(shards), "reachable": up})
+
+    def _error(self, error: Exception) -> Response:
+        if isinstance(error, TooLarge):
+            raise error
+        kind = type(error).__name__
+        if isinstance(error, BadRequest):
+            return refusal(400, kind, str(error))
+        status = next((status for of, status in STATUS.items() if isinstance(error, of)), GETTER_FAILED)
+        return refusal(status, kind, str(error), self._limits.retry_after_s if status == 503 else None)
+
+
+# ------------------------------------------------------------------------------------------------- what is asked
+
+
+def raw_path(scope: Scope) -> bytes:
+    """What stands behind the mount's path, as it was sent.
+
+    Servers differ in whether `raw_path` has what they were mounted under; it ends with what is asked in any case.
+    """
+    path: str = scope["path"]
+    asked = path.removeprefix(scope.get("root_path", "")).removeprefix("/")
+    raw = bytes(scope.get("raw_path") or quote(path).encode())
+    if b"%" not in raw and asked.isascii():
+        return asked.encode()
+    at = 0
+    while at >= 0:
+        if unquote(raw[at:].decode("latin-1")).removeprefix("/") == asked:
+            return raw[at:].removeprefix(b"/")
+        at = raw.find(b"/", at + 1)
+    return bytes(quote(asked), "ascii")
+
+
+def unescaped(raw: bytes) -> str:
+    """A part of a path; bytes that are not UTF-8 as in names of files. Raises BadRequest."""
+    if bad := _ESCAPE.search(raw):
+        raise BadRequest(f"{bad.string[bad.start() :][:3].decode('latin-1')!r} is no escape; write % as %25")
+    return unquote_to_bytes(raw).decode("utf-8", "surrogateescape")
+
+
+def parsed_key(key: str, query: Mapping[str, str]) -> Key:
+    """The key that a text means by `?type=`; raises BadRequest."""
+    kind = query.get("type", "str")
+    if kind not in text.KEY_TYPES:
+        raise BadRequest(f"type={kind[:100]!r} is none of {', '.join(text.KEY_TYPES)}")
+    try:
+        return text.parse_key(key, kind)
+    except (ValueError, TypeError) as error:
+        raise BadRequest(str(error)) from None
+
+
+def _ttl_s(request: Request) -> float | None:
+    """How long a value is to live: `?ttl=5m`, else the max-age of Cache-Control."""
+    if (ttl := request.query_params.get("ttl")) is not None:
+        return parse_seconds(ttl, "ttl")
+    said = re.search(r"max-age=(\d{1,15})", request.headers.get("cache-control", ""))
+    return float(said[1]) if said else None
+
+
+def _matches(given: list[str], etag: str) -> bool:
+    """Whether `If-None-Match` names it."""
+    tags = [tag.strip().removeprefix("W/") for each in given for tag in each.split(",")]
+    return etag in tags or "*" in tags
+
+
+# ----------------------------------------------------------------------------------------------- what is answered
+
+
+def _cache_control(expires: float | None) -> str:
+    """Whoever keeps a value that does not expire must ask again each time, which the ETag makes cheap."""
+    return "no-cache" if expires is None else f"max-age={max(math.floor(expires - time.time()), 0)}"
+
+
+def _row(hit: Hit | NotFound) -> bytes:
+    """One answer of a batch."""
+    if isinstance(hit, NotFound):
+        return b'"error":' + to_json({"type": "NotFound", "message": str(hit)})
+    where = b'"cache":"%s","expires":%s' % (hit.tier.encode(), to_json(hit.expires))
+    try:
+        return b'"value":%s,%s' % (to_json(hit.value), where)
+    except NoJson as error:
+        if isinstance(hit.value, bytes):
+            return b'"base64":%s,%s' % (to_json(text.to_base64(hit.value)), where)
+        return b'"error":' + to_json({"type": "NoJson", "message": str(error)})
+
+
+def _json(document: Any) -> Response:
+    return Response(text.to_json(document, indent=None) + "\n", media_type=JSON, headers=_NOSNIFF)
+
+
+def _not_allowed(method: str, answers: Mapping[str, Any]) -> Response:
+    return refusal(
+        405, "MethodNotAllowed", f"{method[:20]!r} is none of {', '.join(answers)}", allow=", ".join(answers)
+    )
