@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from raycache._version import __version__
 from raycache.cache import Cache
 from raycache.core.keys import Key
-from raycache.edge import bench, command, diagnose, lifecycle, status, tables, text
+from raycache.edge import bench, command, diagnose, lifecycle, serve, status, tables, text
 from raycache.edge.command import Commands, echo, in_cache, line
 from raycache.edge.demo import PASSES, Result, run
 from raycache.edge.measure import python_files, standard_library
@@ -33,7 +33,7 @@ def main() -> None:
     """
 
 
-for _command in (*lifecycle.COMMANDS, status.status, diagnose.doctor, bench.bench):
+for _command in (*lifecycle.COMMANDS, status.status, diagnose.doctor, bench.bench, serve.serve):
     main.add_command(_command)
 
 

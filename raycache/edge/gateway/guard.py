@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
 from typing import Any
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -65,6 +67,13 @@ class Guard:
 
         try:
             await self._app(scope, receive, sending)
+        except ClientDisconnect:
+            return
+        except asyncio.CancelledError:
+            if not begun:
+                what = "the gateway stops, and the time to answer is over"
+                await _refusal(503, what, self._limits.retry_after_s)(scope, receive, send)
+            raise
         except Exception as error:
             if begun:  # the server ends the connection: half an answer is none
                 raise
