@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from raycache.cache import Cache
-from raycache.edge.gateway import openapi
+from raycache.edge.gateway import groupcache, openapi
+from raycache.edge.gateway.groupcache import Escaping
 from raycache.edge.gateway.guard import Guard, no_such_path
 from raycache.edge.gateway.limits import Limits
 from raycache.edge.gateway.rest import Rest
 from raycache.edge.gateway.served import Definition, Served
-
-#: How clients of groupcache's HTTP protocol escape keys.
-Escaping = Literal["path", "query"]
 
 
 class Application:
@@ -26,7 +23,7 @@ class Application:
         self, served: Served, limits: Limits, *, escaping: Escaping = "path", access_log: bool = False
     ) -> None:
         self.served, self.limits = served, limits
-        routes = [*Rest(served, limits).routes(), openapi.route()]
+        routes = [*Rest(served, limits).routes(), *groupcache.routes(served, limits, escaping), openapi.route()]
         router = Router(routes, redirect_slashes=False, default=no_such_path)
         self._guard = Guard(router, limits, access_log=access_log)
 

@@ -1,0 +1,141 @@
+"""geek-cache's gRPC protocol: `pb.GroupCache`, with reflection and the standard health service beside it.
+
+Errors are geek-cache's where it has them: status UNKNOWN with `key required`, `group not found`, `data not found`, or
+the text of the getter's own exception. What it does not know of has the status that gRPC has for it. The client's
+deadline goes with its get; the load goes on for others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from raycache.edge.gateway import messages
+from raycache.edge.gateway.health import Health
+from raycache.edge.gateway.limits import Limits, TooLarge
+from raycache.edge.gateway.served import Served
+from raycache.edge.gateway.values import NoJson, content
+from raycache.errors import CacheUnavailable, InvalidKey, LoadTimeout, NotFound, UnknownGroup
+
+_Code = grpc.StatusCode
+
+
+class _Refused(Exception):
+    """The call cannot be answered: a status and its text."""
+
+    def __init__(self, code: grpc.StatusCode, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def server(served: Served, limits: Limits) -> grpc.aio.Server:
+    """A server of the whole protocol, within the limits; the caller gives it ports, starts and stops it."""
+    server = grpc.aio.server(
+        interceptors=[_Token(limits)] if limits.token is not None else [],
+        maximum_concurrent_rpcs=limits.concurrency,
+        options=[
+            ("grpc.max_receive_message_length", limits.body_bytes),
+            ("grpc.max_allowed_incoming_connections", limits.connections),
+            ("grpc.max_connection_idle_ms", round(limits.idle_s * 1000)),
+            ("grpc.server_handshake_timeout_ms", round(limits.head_s * 1000)),
+            ("grpc.so_reuseport", 0),  # else two gateways share an address, and each gets some of the calls
+        ],
+    )
+    add_to(server, served, limits)
+    return server
+
+
+def add_to(server: grpc.aio.Server, served: Served, limits: Limits) -> None:
+    """Adds the services to a server that is the caller's own, which bounds calls and messages itself."""
+    calls = _GroupCache(served, limits)
+    methods = {"Get": calls.get, "Delete": calls.delete}
+    handlers = {name: grpc.unary_unary_rpc_method_handler(_answering(method)) for name, method in methods.items()}
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(messages.SERVICE, handlers)])
+    health_pb2_grpc.add_HealthServicer_to_server(Health(served), server)
+    names = [messages.SERVICE, Health.NAME, reflection.SERVICE_NAME]
+    reflection.enable_server_reflection(names, server, pool=messages.POOL)
+
+
+class _GroupCache:
+    """The two methods, from bytes to bytes: malformed messages have a status of ours."""
+
+    def __init__(self, served: Served, limits: Limits) -> None:
+        self._served, self._limits = served, limits
+
+    async def get(self, data: bytes, left_s: float | None) -> bytes:
+        group, key = self._asked(data)
+        hit = await self._served.get(group, key, timeout_s=self._limits.deadline_s(left_s))
+        return bytes(messages.ResponseForGet(value=content(hit.value).body).SerializeToString())
+
+    async def delete(self, data: bytes, left_s: float | None) -> bytes:
+        """Whether the key was there."""
+        group, key = self._asked(data)
+        return bytes(messages.ResponseForDelete(value=await self._served.remove(group, [key]) > 0).SerializeToString())
+
+    def _asked(self, data: bytes) -> tuple[str, str]:
+        try:
+            request = messages.parsed(messages.Request, data)
+        except ValueError as error:
+            raise _Refused(_Code.INTERNAL, str(error)) from None
+        if not request.key:
+            raise _Refused(_Code.UNKNOWN, "key required")
+        return request.group, self._limits.check_key(request.key)
+
+
+def _answering(
+    method: Callable[[bytes, float | None], Awaitable[bytes]],
+) -> Callable[[bytes, Any], Awaitable[bytes]]:
+    """A method whose errors are statuses."""
+
+    async def answer(data: bytes, context: Any) -> bytes:
+        try:
+            return await method(data, context.time_remaining())
+        except Exception as error:
+            code, text = _status(error)
+        await context.abort(code, text.encode("utf-8", "backslashreplace").decode())
+        raise AssertionError("abort raises")
+
+    return answer
+
+
+def _status(error: Exception) -> tuple[grpc.StatusCode, str]:
+    text = str(error) or type(error).__name__
+    match error:
+        case _Refused():
+            return error.code, text
+        case UnknownGroup():
+            return _Code.UNKNOWN, "group not found"
+        case NotFound():
+            return _Code.UNKNOWN, "data not found"
+        case LoadTimeout():
+            return _Code.DEADLINE_EXCEEDED, text
+        case InvalidKey() | TooLarge():
+            return _Code.INVALID_ARGUMENT, text
+        case CacheUnavailable():
+            return _Code.UNAVAILABLE, text
+        case NoJson():
+            return _Code.FAILED_PRECONDITION, text
+    return _Code.UNKNOWN, text
+
+
+class _Token(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Asks every call for the bearer token, but for questions about health: those who probe have none."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+
+    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], call: Any) -> Any:
+        given = dict(call.invocation_metadata).get("authorization")
+        if call.method.startswith(f"/{Health.NAME}/") or self._limits.authorized(given):
+            return await continuation(call)
+        return grpc.unary_unary_rpc_method_handler(_unauthenticated)
+
+
+async def _unauthenticated(data: bytes, context: Any) -> None:
+    await context.abort(
+        _Code.UNAUTHENTICATED, "this needs the gateway's token, as metadata authorization: Bearer TOKEN"
+    )

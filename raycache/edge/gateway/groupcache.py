@@ -1,0 +1,162 @@
+"""groupcache's HTTP protocol: a gateway that is a peer in the pool of a Go service.
+
+`GET`, `PUT` and `DELETE /_groupcache/{group}/{key}`, and `POST /_groupcache/{group}/_remove-keys/`. Statuses and
+texts are those of mailgun's groupcache and groupcache-go, to the byte: their peers tell by the status whether a getter
+has spoken (404 and 503, which are their caller's answer) or the peer has failed (all others, and they load the key
+themselves).
+
+Group and key are read from the path as it was sent: only there is a `%2F` in a name told from the `/` behind it. What
+is not UTF-8 becomes text with lone surrogates, as names of files do, each of which stands for one byte.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Literal
+from urllib.parse import quote, unquote_to_bytes
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
+
+from raycache.edge.gateway import messages
+from raycache.edge.gateway.limits import Limits, TooLarge
+from raycache.edge.gateway.served import Hit, Served
+from raycache.edge.gateway.values import NoJson, content, from_json
+from raycache.errors import CacheUnavailable, InvalidKey, NotFound, UnknownGroup, ValueTooLarge
+
+BASE = "/_groupcache/"
+#: How clients write keys into a path: by `url.PathEscape`, or by `url.QueryEscape`, as the first groupcache does, where
+#: a `+` is a space.
+Escaping = Literal["path", "query"]
+_REMOVE_KEYS = "_remove-keys/"
+_NO_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_NANO = 10**9
+#: What fits into `expire`, in the year 2262.
+_LATEST = 2**63 - 1
+
+
+class _Refused(Exception):
+    """The request cannot be answered: a status and its text."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def routes(served: Served, limits: Limits, escaping: Escaping = "path") -> list[BaseRoute]:
+    """For a starlette application."""
+    return [_Peer(served, limits, escaping)]
+
+
+class _Peer(BaseRoute):
+    """Everything below `/_groupcache/`. A route of its own, since paths of starlette's have no line breaks."""
+
+    def __init__(self, served: Served, limits: Limits, escaping: Escaping) -> None:
+        self._served, self._limits, self._plus = served, limits, escaping == "query"
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        ours = scope["type"] == "http" and scope["path"].removeprefix(scope.get("root_path", "")).startswith(BASE)
+        return (Match.FULL if ours else Match.NONE), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            response = await self._answer(request)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            response = _failure(error)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        group, key = self._path(request.scope)
+        if request.method == "GET":
+            return _hit(await self._served.get(group, key, timeout_s=self._limits.deadline_s(None)))
+        if request.method == "PUT":
+            await self._set(group, await self._limits.body(request))
+        elif request.method == "DELETE":
+            await self._served.remove(group, [key])
+        elif request.method != "POST":
+            raise _Refused(405, "Only GET, DELETE, PUT, POST are supported")
+        elif key.startswith(_REMOVE_KEYS):
+            await self._served.remove(group, self._keys(await self._limits.body(request)))
+        else:
+            raise _Refused(404, "invalid path for POST method")
+        return Response()
+
+    def _path(self, scope: Scope) -> tuple[str, str]:
+        """The group and the key that a path names."""
+        sent: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+        group, slash, key = sent.partition(BASE.encode())[2].partition(b"/")
+        if not slash or _NO_ESCAPE.search(sent):
+            raise _Refused(400, "bad request")
+        return self._unescaped(group), self._limits.check_key(self._unescaped(key))
+
+    def _unescaped(self, name: bytes) -> str:
+        if self._plus:
+            name = name.replace(b"+", b" ")
+        return _text(unquote_to_bytes(name))
+
+    async def _set(self, group: str, body: bytes) -> None:
+        """The key is the one in the message, as the family has it."""
+        try:
+            message = messages.parsed(messages.SetRequest, body)
+        except ValueError as error:
+            raise _Refused(400, str(error)) from None
+        key, ttl_s = self._limits.check_key(_text(message.key)), None
+        if message.expire:
+            ttl_s = message.expire / _NANO - time.time()
+        if ttl_s is None or ttl_s > 0:
+            await self._served.set(group, key, message.value, ttl_s=ttl_s)
+        else:  # over already
+            await self._served.remove(group, [key])
+
+    def _keys(self, body: bytes) -> list[str]:
+        """Of a request to remove many: `{"group": ..., "keys": [...]}`."""
+        try:
+            asked = from_json(body)
+        except ValueError as error:
+            raise _Refused(400, f"invalid request: {error}") from None
+        keys = asked.get("keys") if isinstance(asked, dict) else None
+        if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+            raise _Refused(400, 'invalid request: it is no object with a list of keys, like {"keys": ["a", "b"]}')
+        if len(keys) > self._limits.keys:
+            raise _Refused(413, f"{len(keys):,} keys at once are too many (at most {self._limits.keys:,})")
+        return [self._limits.check_key(key) for key in keys]
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
+
+
+def _hit(hit: Hit) -> Response:
+    """As peers give it: `expire` is there also where it is 0, for never."""
+    expire = min(round((hit.expires or 0) * _NANO), _LATEST)
+    message = messages.GetResponse(value=content(hit.value).body, expire=expire)
+    return Response(message.SerializeToString(), media_type="application/x-protobuf")
+
+
+def _failure(error: Exception) -> Response:
+    """A status and a text that ends in a newline, as Go writes errors."""
+    status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), _GETTER_FAILED)
+    if isinstance(error, (_Refused, TooLarge)):
+        status = error.status
+    headers = {"content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"}
+    if status == 413:  # what comes is not read to its end
+        headers["connection"] = "close"
+    text = str(error) or type(error).__name__
+    return Response(text.encode("utf-8", "backslashreplace") + b"\n", status, headers)
+
+
+_GETTER_FAILED = 503
+_STATUSES: dict[type[Exception], int] = {
+    UnknownGroup: 404,
+    NotFound: 404,
+    InvalidKey: 400,
+    ValueTooLarge: 413,
+    NoJson: 406,
+    CacheUnavailable: 500,
+}
