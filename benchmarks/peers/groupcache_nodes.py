@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.harness import NotRun
 from benchmarks.peers import install, servers
 
-_SOURCES = "/usr/share/gocode"
 _PROGRAM = Path(__file__).parent / "groupcache"
 
 
@@ -43,7 +40,8 @@ class Nodes:
 def nodes() -> Iterator[Nodes]:
     """Two processes. Raises NotRun where Go or groupcache is not installed."""
     with contextlib.ExitStack() as stack:
-        binary = _built(stack.enter_context(tempfile.TemporaryDirectory(prefix="raycache-bench-go-")))
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="raycache-bench-go-"))
+        binary = install.go_program(_PROGRAM, folder)
         ports = [servers.free_port(), servers.free_port()]
         addresses = [f"127.0.0.1:{port}" for port in ports]
         started = [
@@ -53,22 +51,6 @@ def nodes() -> Iterator[Nodes]:
             for address, port in zip(addresses, ports, strict=True)
         ]
         yield Nodes(*started)
-
-
-def _built(folder: str) -> str:
-    """The path of the program."""
-    go = install.program("go", "golang-go", "golang-github-golang-groupcache-dev")
-    if not Path(_SOURCES, "src/github.com/golang/groupcache").exists():
-        raise NotRun("groupcache is not installed: apt-get install golang-github-golang-groupcache-dev")
-    binary = os.path.join(folder, "node")
-    environment = os.environ | {"GO111MODULE": "off", "GOFLAGS": "", "GOPATH": _SOURCES, "GOPROXY": "off"}
-    environment |= {"GOCACHE": os.path.join(folder, "cache")}
-    done = subprocess.run(
-        [go, "build", "-o", binary, "."], cwd=_PROGRAM, env=environment, capture_output=True, text=True
-    )
-    if done.returncode:
-        raise NotRun(f"go build of {_PROGRAM} failed: {done.stderr.strip()[-300:]}")
-    return binary
 
 
 def _say(node: subprocess.Popen[str], line: str) -> dict[str, float]:

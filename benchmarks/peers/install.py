@@ -8,9 +8,12 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import NotRun
+
+_GO_SOURCES = "/usr/share/gocode"
 
 
 @functools.cache
@@ -38,6 +41,20 @@ def _apt_get(*arguments: str) -> None:
     done = subprocess.run(["apt-get", "-qq", *arguments], env=environment, capture_output=True, text=True)
     if done.returncode:
         raise NotRun(f"apt-get {' '.join(arguments)} failed: {done.stderr.strip()[-300:]}")
+
+
+def go_program(source: Path, folder: str) -> str:
+    """The path of a Go program that uses groupcache, built into a folder; what it needs comes from Debian alone."""
+    go = program("go", "golang-go", "golang-github-golang-groupcache-dev")
+    if not Path(_GO_SOURCES, "src/github.com/golang/groupcache").exists():
+        raise NotRun("groupcache is not installed: apt-get install golang-github-golang-groupcache-dev")
+    binary = os.path.join(folder, source.name)
+    environment = os.environ | {"GO111MODULE": "off", "GOFLAGS": "", "GOPATH": _GO_SOURCES, "GOPROXY": "off"}
+    environment |= {"GOCACHE": os.path.join(folder, "cache")}
+    done = subprocess.run([go, "build", "-o", binary, "."], cwd=source, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise NotRun(f"go build of {source} failed: {done.stderr.strip()[-300:]}")
+    return binary
 
 
 def package(name: str) -> Any:
