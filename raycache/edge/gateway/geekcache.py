@@ -32,8 +32,8 @@ class _Refused(Exception):
         self.code = code
 
 
-def server(served: Served, limits: Limits) -> grpc.aio.Server:
-    """A server of the whole protocol, within the limits; the caller gives it ports, starts and stops it."""
+def server(served: Served, limits: Limits) -> tuple[grpc.aio.Server, Health]:
+    """A server of the whole protocol, within the limits; the caller gives it ports, starts it, and stops both."""
     server = grpc.aio.server(
         interceptors=[_Token(limits)] if limits.token is not None else [],
         maximum_concurrent_rpcs=limits.concurrency,
@@ -45,19 +45,20 @@ def server(served: Served, limits: Limits) -> grpc.aio.Server:
             ("grpc.so_reuseport", 0),  # else two gateways share an address, and each gets some of the calls
         ],
     )
-    add_to(server, served, limits)
-    return server
+    return server, add_to(server, served, limits)
 
 
-def add_to(server: grpc.aio.Server, served: Served, limits: Limits) -> None:
+def add_to(server: grpc.aio.Server, served: Served, limits: Limits) -> Health:
     """Adds the services to a server that is the caller's own, which bounds calls and messages itself."""
     calls = _GroupCache(served, limits)
     methods = {"Get": calls.get, "Delete": calls.delete}
     handlers = {name: grpc.unary_unary_rpc_method_handler(_answering(method)) for name, method in methods.items()}
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(messages.SERVICE, handlers)])
-    health_pb2_grpc.add_HealthServicer_to_server(Health(served), server)
+    health = Health(served)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
     names = [messages.SERVICE, Health.NAME, reflection.SERVICE_NAME]
     reflection.enable_server_reflection(names, server, pool=messages.POOL)
+    return health
 
 
 class _GroupCache:

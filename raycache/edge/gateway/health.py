@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -24,6 +25,11 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
 
     def __init__(self, served: Served) -> None:
         self._served = served
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """The server is to stop: who asks now, or watches, is told that nothing is served, and nobody watches on."""
+        self._stopping.set()
 
     async def Check(self, request: Any, context: Any) -> Any:
         status = await self._status(request.service)
@@ -33,17 +39,20 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
 
     async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
         """The status now, and whenever it changes."""
-        last = None
-        while True:
+        last, stopping = None, False
+        while not stopping:
+            stopping = self._stopping.is_set()
             if (status := await self._status(request.service)) != last:
                 yield _Status(status=status)
             last = status
-            await asyncio.sleep(LOOK_S)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), LOOK_S)
 
     async def _status(self, service: str) -> int:
         if service not in ("", messages.SERVICE):
             return int(_Status.SERVICE_UNKNOWN)
-        return int(_Status.SERVING if await self._reachable() else _Status.NOT_SERVING)
+        serving = not self._stopping.is_set() and await self._reachable()
+        return int(_Status.SERVING if serving else _Status.NOT_SERVING)
 
     async def _reachable(self) -> bool:
         try:

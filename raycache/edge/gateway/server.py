@@ -162,7 +162,7 @@ class Server:
 
         from raycache.edge.gateway import geekcache
 
-        server = geekcache.server(served, self._limits)
+        server, health = geekcache.server(served, self._limits)
         try:
             if self._tls is None:
                 port = server.add_insecure_port(str(address))
@@ -175,6 +175,7 @@ class Server:
         self.addresses["grpc"] = address._replace(port=port)
 
         async def end(grace_s: float) -> None:
+            health.stop()
             await server.stop(grace_s)
 
         return end

