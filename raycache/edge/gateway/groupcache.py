@@ -11,10 +11,9 @@ is not UTF-8 becomes text with lone surrogates, as names of files do, each of wh
 
 from __future__ import annotations
 
-import re
 import time
 from typing import Literal
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -23,16 +22,16 @@ from starlette.types import Receive, Scope, Send
 
 from raycache.edge.gateway import messages
 from raycache.edge.gateway.limits import Limits, TooLarge
+from raycache.edge.gateway.paths import BadRequest, unescaped
 from raycache.edge.gateway.served import Hit, Served
 from raycache.edge.gateway.values import NoJson, content, from_json
-from raycache.errors import CacheUnavailable, InvalidKey, NotFound, UnknownGroup, ValueTooLarge
+from raycache.errors import CacheUnavailable, InvalidKey, InvalidOption, NotFound, UnknownGroup, ValueTooLarge
 
 BASE = "/_groupcache/"
 #: How clients write keys into a path: by `url.PathEscape`, or by `url.QueryEscape`, as the first groupcache does, where
 #: a `+` is a space.
 Escaping = Literal["path", "query"]
 _REMOVE_KEYS = "_remove-keys/"
-_NO_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _NANO = 10**9
 #: What fits into `expire`, in the year 2262.
 _LATEST = 2**63 - 1
@@ -74,7 +73,7 @@ class _Peer(BaseRoute):
     async def _answer(self, request: Request) -> Response:
         group, key = self._path(request.scope)
         if request.method == "GET":
-            return _hit(await self._served.get(group, key, timeout_s=self._limits.deadline_s(None)))
+            return _hit(await self._served.get(group, key, timeout_s=self._limits.patience_s(request)))
         if request.method == "PUT":
             await self._set(group, await self._limits.body(request))
         elif request.method == "DELETE":
@@ -91,14 +90,11 @@ class _Peer(BaseRoute):
         """The group and the key that a path names."""
         sent: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
         group, slash, key = sent.partition(BASE.encode())[2].partition(b"/")
-        if not slash or _NO_ESCAPE.search(sent):
+        if not slash:
             raise _Refused(400, "bad request")
-        return self._unescaped(group), self._limits.check_key(self._unescaped(key))
-
-    def _unescaped(self, name: bytes) -> str:
         if self._plus:
-            name = name.replace(b"+", b" ")
-        return _text(unquote_to_bytes(name))
+            group, key = group.replace(b"+", b" "), key.replace(b"+", b" ")
+        return unescaped(group), self._limits.check_key(unescaped(key))
 
     async def _set(self, group: str, body: bytes) -> None:
         """The key is the one in the message, as the family has it."""
@@ -106,7 +102,7 @@ class _Peer(BaseRoute):
             message = messages.parsed(messages.SetRequest, body)
         except ValueError as error:
             raise _Refused(400, str(error)) from None
-        key, ttl_s = self._limits.check_key(_text(message.key)), None
+        key, ttl_s = self._limits.check_key(message.key.decode("utf-8", "surrogateescape")), None
         if message.expire:
             ttl_s = message.expire / _NANO - time.time()
         if ttl_s is None or ttl_s > 0:
@@ -126,10 +122,6 @@ class _Peer(BaseRoute):
         if len(keys) > self._limits.keys:
             raise _Refused(413, f"{len(keys):,} keys at once are too many (at most {self._limits.keys:,})")
         return [self._limits.check_key(key) for key in keys]
-
-
-def _text(name: bytes) -> str:
-    return name.decode("utf-8", "surrogateescape")
 
 
 def _hit(hit: Hit) -> Response:
@@ -155,7 +147,9 @@ _GETTER_FAILED = 503
 _STATUSES: dict[type[Exception], int] = {
     UnknownGroup: 404,
     NotFound: 404,
+    BadRequest: 400,
     InvalidKey: 400,
+    InvalidOption: 400,
     ValueTooLarge: 413,
     NoJson: 406,
     CacheUnavailable: 500,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from starlette.requests import Request
 
 from raycache.errors import InvalidKey, InvalidOption
+from raycache.options import parse_seconds
 
 
 class TooLarge(Exception):
@@ -55,6 +56,11 @@ class Limits:
     def deadline_s(self, asked_s: float | None) -> float:
         """How long a get may wait, of which the client has asked for so much."""
         return self.timeout_s if asked_s is None else min(asked_s, self.timeout_s)
+
+    def patience_s(self, request: Request) -> float:
+        """The same for a request over HTTP, whose header `Request-Timeout` says it in seconds or like "500ms"."""
+        asked = request.headers.get("request-timeout")
+        return self.deadline_s(None if asked is None else parse_seconds(asked, "Request-Timeout"))
 
     def check_key(self, key: str) -> str:
         """The key, if it is not too long; raises TooLarge."""

@@ -11,7 +11,6 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import quote, unquote, unquote_to_bytes
 
 from blake3 import blake3
 from starlette.datastructures import QueryParams
@@ -25,6 +24,7 @@ from raycache.core.stats import Stats
 from raycache.edge import text
 from raycache.edge.gateway.guard import refusal
 from raycache.edge.gateway.limits import Limits, TooLarge
+from raycache.edge.gateway.paths import BadRequest, raw_path, unescaped
 from raycache.edge.gateway.served import Hit, Served
 from raycache.edge.gateway.values import JSON, NoJson, content, from_json, to_json, value_of
 from raycache.errors import (
@@ -50,18 +50,10 @@ STATUS: dict[type[Exception], int] = {
     LoadTimeout: 504,
 }
 GETTER_FAILED = 502
-#: The deadline of a get, in seconds or like "500ms".
-TIMEOUT = "request-timeout"
-
-_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _NOSNIFF = {"x-content-type-options": "nosniff"}
 
 _Answer = Callable[[Request, str], Awaitable[Response]]
 _KeyAnswer = Callable[[Request, str, Key], Awaitable[Response]]
-
-
-class BadRequest(Exception):
-    """What was asked cannot be understood: 400."""
 
 
 class Rest:
@@ -119,7 +111,7 @@ class Rest:
         return parsed_key(self._limits.check_key(key), request.query_params)
 
     async def _get(self, request: Request, group: str, key: Key) -> Response:
-        hit = await self._served.get(group, key, timeout_s=self._deadline_s(request))
+        hit = await self._served.get(group, key, timeout_s=self._limits.patience_s(request))
         shown = content(hit.value, ", ".join(request.headers.getlist("accept")) or "*/*")
         headers = _NOSNIFF | {
             "etag": f'"{blake3(shown.body).hexdigest(length=16)}"',
@@ -145,7 +137,7 @@ class Rest:
 
     async def _get_many(self, request: Request, group: str) -> Response:
         asked = self._keys(await self._limits.body(request), request.query_params)
-        hits = await self._served.get_many(group, [key for key, _ in asked], timeout_s=self._deadline_s(request))
+        hits = await self._served.get_many(group, [key for key, _ in asked], timeout_s=self._limits.patience_s(request))
         written = dict(asked)
         rows = [b'{"key":%s,%s}' % (to_json(written[key]), _row(hit)) for key, hit in hits.items()]
         return Response(b'{"values":[%s]}' % b",".join(rows), media_type=JSON)
@@ -170,10 +162,6 @@ class Rest:
         await self._served.group(group)
         stats = await self._served.stats()
         return _json({"name": group, "stats": stats.get(group, Stats()).as_dict()})
-
-    def _deadline_s(self, request: Request) -> float:
-        asked = request.headers.get(TIMEOUT)
-        return self._limits.deadline_s(None if asked is None else parse_seconds(asked, "Request-Timeout"))
 
     # ---------------------------------------------------------------------------------------- all groups
 
@@ -214,31 +202,6 @@ class Rest:
 
 
 # ------------------------------------------------------------------------------------------------- what is asked
-
-
-def raw_path(scope: Scope) -> bytes:
-    """What stands behind the mount's path, as it was sent.
-
-    Servers differ in whether `raw_path` has what they were mounted under; it ends with what is asked in any case.
-    """
-    path: str = scope["path"]
-    asked = path.removeprefix(scope.get("root_path", "")).removeprefix("/")
-    raw = bytes(scope.get("raw_path") or quote(path).encode())
-    if b"%" not in raw and asked.isascii():
-        return asked.encode()
-    at = 0
-    while at >= 0:
-        if unquote(raw[at:].decode("latin-1")).removeprefix("/") == asked:
-            return raw[at:].removeprefix(b"/")
-        at = raw.find(b"/", at + 1)
-    return bytes(quote(asked), "ascii")
-
-
-def unescaped(raw: bytes) -> str:
-    """A part of a path; bytes that are not UTF-8 as in names of files. Raises BadRequest."""
-    if bad := _ESCAPE.search(raw):
-        raise BadRequest(f"{bad.string[bad.start() :][:3].decode('latin-1')!r} is no escape; write % as %25")
-    return unquote_to_bytes(raw).decode("utf-8", "surrogateescape")
 
 
 def parsed_key(key: str, query: Mapping[str, str]) -> Key:

@@ -40,9 +40,10 @@ class Shown:
 
     def __init__(self, given=b"", expires=None):
         self.given, self.expires = given, expires
-        self.done = []
+        self.done, self.timeouts = [], []
 
     async def get(self, group, key, *, timeout_s=None):
+        self.timeouts.append(timeout_s)
         self.done.append(("get", group, key))
         if isinstance(self.given, Exception):
             raise self.given
@@ -178,8 +179,8 @@ def test_a_value_that_has_no_json_is_not_acceptable():
 REQUESTS = {
     "no key": ("GET", "scores", b"", 400, "bad request"),
     "no group": ("GET", "", b"", 400, "bad request"),
-    "an escape that is none": ("GET", "scores/100%zz", b"", 400, "bad request"),
-    "an escape that is cut off": ("GET", "scores/100%4", b"", 400, "bad request"),
+    "an escape that is none": ("GET", "scores/100%zz", b"", 400, "'%zz' is no escape; write % as %25"),
+    "an escape that is cut off": ("GET", "scores/100%4", b"", 400, "'%4' is no escape; write % as %25"),
     "a post to a key": ("POST", "scores/Tom", b"", 404, "invalid path for POST method"),
     "another method": ("PATCH", "scores/Tom", b"", 405, "Only GET, DELETE, PUT, POST are supported"),
     "a question about headers": ("HEAD", "scores/Tom", b"", 405, "Only GET, DELETE, PUT, POST are supported"),
@@ -243,6 +244,16 @@ def test_what_is_beyond_a_limit_is_refused(method, path, body, status, parts):
 
     assert ask(served, method, path, body, limits=limits, parts=parts).status == status
     assert served.done == []
+
+
+def test_a_get_waits_as_long_as_its_header_says_and_no_longer_than_the_gateway_does():
+    waits = [{}, {"request_timeout": "500ms"}, {"request_timeout": "3600"}]
+    served = Shown()
+    for headers in waits:
+        ask(served, "GET", "g/k", limits=Limits(timeout_s=10), **headers)
+
+    assert served.timeouts == [10, 0.5, 10]
+    assert ask(served, "GET", "g/k", request_timeout="soon").status == 400
 
 
 # ------------------------------------------------------------------------------- defects 20 to 23 of the family
