@@ -36,6 +36,19 @@ _NANO = 10**9
 #: What fits into `expire`, in the year 2262.
 _LATEST = 2**63 - 1
 
+#: What errors are to a peer, beside the getter's own.
+_STATUSES: dict[type[Exception], int] = {
+    UnknownGroup: 404,
+    NotFound: 404,
+    BadRequest: 400,
+    InvalidKey: 400,
+    InvalidOption: 400,
+    ValueTooLarge: 413,
+    NoJson: 406,
+    CacheUnavailable: 500,
+}
+_GETTER_FAILED = 503
+
 
 class _Refused(Exception):
     """The request cannot be answered: a status and its text."""
@@ -116,7 +129,7 @@ class _Peer(BaseRoute):
             asked = from_json(body)
         except ValueError as error:
             raise _Refused(400, f"invalid request: {error}") from None
-        keys = asked.get("keys") if isinstance(asked, dict) else None
+        keys = (asked.get("keys") or []) if isinstance(asked, dict) else None  # Go leaves an empty list out
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
             raise _Refused(400, 'invalid request: it is no object with a list of keys, like {"keys": ["a", "b"]}')
         if len(keys) > self._limits.keys:
@@ -141,16 +154,3 @@ def _failure(error: Exception) -> Response:
         headers["connection"] = "close"
     text = str(error) or type(error).__name__
     return Response(text.encode("utf-8", "backslashreplace") + b"\n", status, headers)
-
-
-_GETTER_FAILED = 503
-_STATUSES: dict[type[Exception], int] = {
-    UnknownGroup: 404,
-    NotFound: 404,
-    BadRequest: 400,
-    InvalidKey: 400,
-    InvalidOption: 400,
-    ValueTooLarge: 413,
-    NoJson: 406,
-    CacheUnavailable: 500,
-}

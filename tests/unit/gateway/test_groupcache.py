@@ -147,6 +147,15 @@ def test_many_keys_are_removed_at_once():
     assert served.done == [("remove", "scores", ["a b/c", "ü", "k"])]
 
 
+@pytest.mark.parametrize("body", [b'{"group": "scores"}', b'{"keys": null}', b'{"keys": []}'])
+def test_no_keys_are_removed_where_none_are_named(body):
+    """Go leaves an empty list out, or writes null."""
+    served = Shown()
+
+    assert ask(served, "POST", "scores/_remove-keys/", body) == EMPTY
+    assert served.done == [("remove", "scores", [])]
+
+
 # ------------------------------------------------------------------------------------------------------ errors
 
 
@@ -186,10 +195,10 @@ REQUESTS = {
     "a question about headers": ("HEAD", "scores/Tom", b"", 405, "Only GET, DELETE, PUT, POST are supported"),
     "a set of nothing": ("PUT", "scores/k", b"", 400, "a groupcachepb.SetRequest without group and key"),
     "a set without a key": ("PUT", "scores/k", b"\x0a\x01g", 400, "a groupcachepb.SetRequest without key"),
-    "a list without keys": (
+    "keys that are no list": (
         "POST",
         "scores/_remove-keys/",
-        b'{"group": "scores"}',
+        b'{"keys": "Tom"}',
         400,
         'invalid request: it is no object with a list of keys, like {"keys": ["a", "b"]}',
     ),
