@@ -171,7 +171,7 @@ class DirectoryActor:
         for spec in specs:
             if handle is not None and spec.id in leave.events:
                 handle.handle.remote(Define(spec))  # it may not have heard of the group
-                handle.handle.remote(Report(spec.id, leave.events[spec.id], ()))
+                handle.handle.remote(Report(spec.id, leave.events[spec.id], (), inherited=True))
 
     def _drain_going(self) -> None:
         """Has the shards of nodes that are about to go hand over what they have."""

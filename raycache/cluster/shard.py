@@ -1,7 +1,8 @@
 """The shard as a Ray actor: gives `core.shard.Shard` memory, a loader, a lock, and threads for what it has to say.
 
 One thread keeps the lease, one sees to it that the shard stays known while that one is busy, one settles loads and
-looks after the entries, one hands entries over to other shards, one serves pages to other nodes.
+looks after the entries, one hands entries over to other shards, one serves pages to other nodes, one tells Ray the
+metrics.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from typing import Any
 
 import ray
 import ray.exceptions
+from ray.util import metrics
 
 from raycache.cluster.loader import TaskLoader
+from raycache.cluster.metrics import EXPORT_S, Exporter
 from raycache.cluster.page_server import serve
 from raycache.cluster.peers import ShardNetwork
 from raycache.cluster.threads import again_and_again
@@ -27,7 +30,7 @@ from raycache.core.client import Client
 from raycache.core.flights import Load
 from raycache.core.members import Members
 from raycache.core.memory import MAP_FACTOR, Folder, last_used, sweep
-from raycache.core.messages import Ack, Adopt, Define, Failed, Fence, Get, Hello, Place, ShardInfo
+from raycache.core.messages import Ack, Adopt, Define, Describe, Failed, Fence, Get, Hello, Place, ShardInfo
 from raycache.core.page_gets import PageGets
 from raycache.core.pages import Pages, PagesFull
 from raycache.core.shard import Shard
@@ -85,8 +88,9 @@ class ShardActor:
         if options.page_server and (server := serve(info.address, id, reads.read, self._gets)) is not None:
             self._page_server, self._shard.endpoint = server, server.endpoint
         self._network = ShardNetwork(cache, directory)
+        self._exporter = Exporter(cache, info, metrics)
         self._said = self._shard.hello()
-        for work in (self._keep_lease, self._house, self._hand_over):
+        for work in (self._keep_lease, self._house, self._hand_over, self._export):
             self._again_and_again(work, id)
 
     def _again_and_again(self, work: Callable[[], None], id: str) -> None:
@@ -272,6 +276,15 @@ class ShardActor:
                 continue
             with self._lock:
                 self._shard.finished(begun)
+
+    def _export(self) -> None:
+        """Tells Ray's metrics what there is."""
+        self._ended.wait(EXPORT_S)
+        with self._lock:
+            if self._stopped:
+                return
+            info, groups = self._shard.handle(Describe()), self._shard.own_stats()
+        self._exporter.export(info, groups)
 
     # ----------------------------------------------------------------------------------------------- end
 

@@ -558,12 +558,19 @@ class Shard:
         self.tick()
         return {group.spec.id: group.stats() for group in self._groups if ask.group in (None, group.spec.id)}
 
+    def own_stats(self) -> dict[str, Stats]:
+        """Counters by the name of the group, without what other shards had counted that have left."""
+        return {group.spec.name: group.own_stats() for group in self._groups}
+
     def _report(self, ask: Report) -> Ack | NoSuchGroup:
         group = self._groups.get(ask.group)
         if group is None:
             return NoSuchGroup(ask.group)
         wanted = self._copies.wanted(ask.asked)  # first: where memory is full it fails, and all is told again
-        group.reported += ask.stats
+        if ask.inherited:
+            group.inherited += ask.stats
+        else:
+            group.reported += ask.stats
         group.store.touch(ask.touched)
         return Ack(self._ring.epoch, wanted=wanted)
 

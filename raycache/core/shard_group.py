@@ -24,6 +24,7 @@ class ShardGroup:
         self.spec, self.store = spec, store
         self.prefix = group_prefix(spec.id)
         self.reported = Stats()  # by clients
+        self.inherited = Stats()  # what shards had counted that have left
         self.counts: Counter[str] = Counter()  # of the shard's own doing, by the names of Stats
         self._definitions: OrderedDict[bytes, GroupSpec] = OrderedDict()
 
@@ -50,11 +51,18 @@ class ShardGroup:
         return spec
 
     def stats(self) -> Stats:
+        return self.own_stats() + self.inherited
+
+    def own_stats(self) -> Stats:
+        """The same without what shards had counted that have left."""
         usage = self.store.usage[self.spec.id]
-        return self.events() + Stats(entries=usage.entries, bytes=usage.bytes)
+        return self._own_events() + Stats(entries=usage.entries, bytes=usage.bytes)
 
     def events(self) -> Stats:
         """What has happened, without what is there."""
+        return self._own_events() + self.inherited
+
+    def _own_events(self) -> Stats:
         usage = self.store.usage[self.spec.id]
         here: dict[str, Any] = dict(self.counts)
         return self.reported + Stats(evictions=usage.evictions, expirations=usage.expirations, **here)

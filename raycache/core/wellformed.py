@@ -272,7 +272,11 @@ _RULES: dict[type, Callable[[Any], str]] = {
     ),
     Count: lambda ask: "" if ask.group is None else _group(ask.group),
     Report: lambda ask: _first(
-        _group(ask.group), _is(ask.stats, Stats, "what is reported"), _names(ask.touched), _asked(ask.asked, ask.group)
+        _group(ask.group),
+        _is(ask.stats, Stats, "what is reported"),
+        _names(ask.touched),
+        _asked(ask.asked, ask.group),
+        _is(ask.inherited, bool, "whether it is inherited"),
     ),
     Copy: lambda ask: _first(_ticket(ask.ticket), _copies(ask.copies)),
     Define: lambda ask: _spec(ask.spec, 1),

@@ -107,6 +107,7 @@ class Report:
     stats: Stats
     touched: tuple[bytes, ...]  # once for each hit that counts
     asked: tuple[Asked, ...] = ()  # to the shard of its own node alone
+    inherited: bool = False  # no client's: what a shard had counted that has left
 
 
 class Asked(NamedTuple):

@@ -158,6 +158,7 @@ TO_SHARD = [
     *(Report(1, stats, touched) for stats, touched in ((None, ()), (Stats(), (7,)), (Stats(), ([],)), (Stats(), None))),
     *(Report(1, Stats(), (), asked) for asked in (None, [], ((A, 1, 1),), (Asked(A, 0, 1),), (Asked(A, 1, -1),))),
     Report(1, Stats(), (), (Asked(full("a", 2), 1, 1),)),
+    Report(1, Stats(), (), inherited=1),
     *(Copy(ticket, ()) for ticket in (-1, 1 << 80, None)),
     *(Copy(7, copies) for copies in (None, 7, [COPIED], (A,), (COPIED._replace(key=b""),))),
     *(Copy(7, (COPIED._replace(record=each),)) for each in (None, "value", b"", b"short", SEALED[:19], STUB, NAN)),

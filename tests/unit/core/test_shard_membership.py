@@ -149,3 +149,14 @@ def test_a_shard_describes_itself(bench):
 
     assert (info.id, info.node, info.pid, info.epoch, info.entries) == (ID, "node", 7, 1, 1)
     assert (info.bytes, info.lease_s, info.reachable) == (bench.stats().bytes, FOREVER, True)
+
+
+def test_what_a_shard_had_counted_that_has_left_counts_for_its_heir_and_is_not_its_own(bench):
+    """Totals keep it, also when the heir leaves; who exports figures of each shard was told it before."""
+    bench.define()
+    bench.shard.handle(Report(1, Stats(near_hits=3), ()))
+    bench.shard.handle(Report(1, Stats(near_hits=4), (), inherited=True))
+
+    assert bench.stats().near_hits == 7
+    assert bench.shard.own_stats()["users"].near_hits == 3
+    assert bench.shard.leave().events[1].near_hits == 7
