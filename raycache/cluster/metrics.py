@@ -14,7 +14,7 @@ from raycache.core.metrics import GROUPS, OF_SHARD, SHARDS, Described, GroupLabe
 from raycache.core.stats import Stats
 
 #: How often a shard tells; Ray collects every ten seconds by default, and forgets gauges after twice that.
-EXPORT_S = 5.0
+EXPORT_S = 3.0
 
 
 class Exporter:
