@@ -9,7 +9,8 @@ from typing import Any
 import grpc
 import pytest
 
-from raycache.edge.gateway.counting import CountedCalls, CountedHTTP
+from raycache.edge.gateway.counted_calls import CountedCalls
+from raycache.edge.gateway.counted_http import CountedHTTP
 from raycache.edge.metrics import Requests
 
 

@@ -16,10 +16,12 @@ from prometheus_client import parser
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from starlette.applications import Starlette
 
+import raycache
 from raycache.core.messages import ShardInfo
 from raycache.core.metrics import GROUPS, OF_GROUP, OF_SHARD, SHARDS
 from raycache.core.stats import Stats
 from raycache.edge import metrics
+from raycache.edge.gateway.app import application
 from raycache.edge.metrics import ALIASES, BUCKETS_S, CACHE_UP, DURATIONS, GATEWAY, SHARD_UP, Requests, routes
 from raycache.errors import CacheUnavailable
 
@@ -200,6 +202,27 @@ def test_names_of_groups_come_through_as_they_are(name):
     found = families(FakeServed({name: STATS}, []))
 
     assert value(found, "raycache_group_entries", cache="c", group=name) == 10
+
+
+def test_the_application_gives_the_metrics_of_its_cache_and_of_its_requests():
+    """All of it together, with a cache in this process."""
+    with raycache.connect("inline", address="inline", capacity="32 MiB") as cache:
+        cache.group("users", str.upper)
+
+        async def ask(*paths: str) -> list[httpx.Response]:
+            transport = httpx.ASGITransport(app=application(cache))
+            async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+                return [await client.get(path) for path in paths]
+
+        user, missing = "/v1/groups/users/keys/alice", "/v1/groups/nobody/keys/alice"
+        *answers, scraped = asyncio.run(ask(user, user, missing, "/metrics"))
+    found = {each.name: each for each in parser.text_string_to_metric_families(scraped.text)}
+
+    assert [each.status_code for each in answers] == [200, 200, 404]
+    assert value(found, "raycache_up", cache="inline") == 1
+    assert value(found, "groupcache_gets_total", cache="inline", group="users") == 2
+    assert value(found, "raycache_gateway_requests_total", protocol="rest", status="200") == 2
+    assert value(found, "raycache_gateway_requests_total", protocol="rest", status="404") == 1
 
 
 # ------------------------------------------------------------------------------------------------ documents

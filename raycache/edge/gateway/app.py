@@ -8,7 +8,9 @@ from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from raycache.cache import Cache
+from raycache.edge import metrics
 from raycache.edge.gateway import groupcache, openapi
+from raycache.edge.gateway.counted_http import CountedHTTP
 from raycache.edge.gateway.groupcache import Escaping
 from raycache.edge.gateway.guard import Guard, no_such_path
 from raycache.edge.gateway.limits import Limits
@@ -23,12 +25,18 @@ class Application:
         self, served: Served, limits: Limits, *, escaping: Escaping = "path", access_log: bool = False
     ) -> None:
         self.served, self.limits = served, limits
-        routes = [*Rest(served, limits).routes(), *groupcache.routes(served, limits, escaping), openapi.route()]
+        self.requests = metrics.Requests()
+        routes = [
+            *Rest(served, limits).routes(),
+            *groupcache.routes(served, limits, escaping),
+            *metrics.routes(served, self.requests),
+            openapi.route(),
+        ]
         router = Router(routes, redirect_slashes=False, default=no_such_path)
-        self._guard = Guard(router, limits, access_log=access_log)
+        self._app = CountedHTTP(Guard(router, limits, access_log=access_log), self.requests)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._guard(scope, receive, send)
+        await self._app(scope, receive, send)
 
 
 def application(
