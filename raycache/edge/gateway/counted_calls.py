@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 
+from raycache.edge.gateway.messages import SERVICE
 from raycache.edge.metrics import Requests
 
 #: By status, and by its number, which is what some versions of grpc keep of it.
@@ -15,14 +16,14 @@ _NAMES = {key: code.name for code in grpc.StatusCode for key in (code, code.valu
 
 
 class CountedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc has no types
-    """An interceptor, to be the first one. Streams are not counted: those are questions of reflection and health."""
+    """An interceptor, to be the first one. Questions of reflection and of probes are not counted."""
 
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], call: Any) -> Any:
         handler = await continuation(call)
-        if handler is None or handler.unary_unary is None:
+        if handler is None or not call.method.startswith(f"/{SERVICE}/"):
             return handler
 
         async def counted(request: Any, context: Any) -> Any:

@@ -15,10 +15,12 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from raycache.edge.gateway import messages
+from raycache.edge.gateway.counted_calls import CountedCalls
 from raycache.edge.gateway.health import Health
 from raycache.edge.gateway.limits import Limits, TooLarge
 from raycache.edge.gateway.served import Served
 from raycache.edge.gateway.values import NoJson, content
+from raycache.edge.metrics import Requests
 from raycache.errors import CacheUnavailable, InvalidKey, LoadTimeout, NotFound, UnknownGroup
 
 _Code = grpc.StatusCode
@@ -32,10 +34,12 @@ class _Refused(Exception):
         self.code = code
 
 
-def server(served: Served, limits: Limits) -> tuple[grpc.aio.Server, Health]:
+def server(served: Served, limits: Limits, requests: Requests | None = None) -> tuple[grpc.aio.Server, Health]:
     """A server of the whole protocol, within the limits; the caller gives it ports, starts it, and stops both."""
+    counted = [CountedCalls(requests)] if requests is not None else []
+    token = [_Token(limits)] if limits.token is not None else []
     server = grpc.aio.server(
-        interceptors=[_Token(limits)] if limits.token is not None else [],
+        interceptors=[*counted, *token],
         maximum_concurrent_rpcs=limits.concurrency,
         options=[
             ("grpc.max_receive_message_length", limits.body_bytes),

@@ -18,7 +18,6 @@ import uvloop
 from raycache.edge.gateway.app import Application
 from raycache.edge.gateway.connections import Connection
 from raycache.edge.gateway.limits import Limits
-from raycache.edge.gateway.served import Served
 from raycache.errors import InvalidOption
 
 #: How often it is looked whether clients are late.
@@ -132,7 +131,7 @@ class Server:
     async def start(self, app: Application) -> None:
         """Begins to serve."""
         if self._grpc is not None:
-            self._ends.append(await self._start_grpc(app.served, self._grpc))
+            self._ends.append(await self._start_grpc(app, self._grpc))
         if self._socket is not None:
             self._ends.append(await self._start_http(app, self._socket))
 
@@ -156,13 +155,13 @@ class Server:
 
         return end
 
-    async def _start_grpc(self, served: Served, address: Address) -> End:
+    async def _start_grpc(self, app: Application, address: Address) -> End:
         # Only where it is wanted: it takes a tenth of a second, and has threads.
         import grpc
 
         from raycache.edge.gateway import geekcache
 
-        server, health = geekcache.server(served, self._limits)
+        server, health = geekcache.server(app.served, self._limits, app.requests)
         try:
             if self._tls is None:
                 port = server.add_insecure_port(str(address))
