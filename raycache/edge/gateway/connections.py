@@ -14,10 +14,13 @@ from raycache.edge.gateway.guard import error_body
 from raycache.edge.gateway.limits import Limits
 
 _PHRASES = {408: "Request Timeout", 431: "Request Header Fields Too Large", 503: "Service Unavailable"}
+#: How long a client has to read why its connection ends. Closed at once, with bytes that nobody has read, it
+#: would be reset, and the answer lost.
+LINGER_S = 2.0
 
 
 class Connection(HttpToolsProtocol):
-    """One connection. It is not before the head of a request has come that there is anything to answer."""
+    """One connection, always in one of four phases: a head is to come, a body, an answer, or the next request."""
 
     limits = Limits()
 
@@ -25,16 +28,19 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         #: Bytes since the last head or part of a body was complete.
         self._head_bytes = 0
-        #: When what goes on now began: a connection, the head of a request, its body, waiting for another one.
-        self._since = self.loop.time()
-        self._allowed_s = self.limits.head_s
-        self._stuck_since: float | None = None
+        self._stuck_since: float | None = None  # since when the client takes nothing
+        self._ended = False
+        self._expect(self.limits.head_s)
         if len(self.connections) > self.limits.connections:
             what = f"there are {self.limits.connections:,} connections, which is the most; try again"
             self._end(503, "TooBusy", what, f"retry-after: {self.limits.retry_after_s}\r\n")
 
+    def _expect(self, allowed_s: float, *, idle: bool = False) -> None:
+        """What comes next has so much time; nothing need come of a client that is idle."""
+        self._allowed_s, self._due, self._idle = allowed_s, self.loop.time() + allowed_s, idle
+
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self._ended or self.transport.is_closing():
             return
         self._head_bytes += len(data)
         super().data_received(data)
@@ -44,18 +50,20 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._since, self._allowed_s = self.loop.time(), self.limits.head_s
+        if not self._busy:  # else it is pipelined, and has the time of the one before
+            self._expect(self.limits.head_s)
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
-        self._head_bytes, self._since, self._allowed_s = 0, self.loop.time(), self.limits.body_s
+        self._head_bytes = 0
+        self._expect(self.limits.body_s)
 
     def on_body(self, body: bytes) -> None:
         self._head_bytes = 0
         super().on_body(body)
 
     def on_response_complete(self) -> None:
-        self._since, self._allowed_s = self.loop.time(), self.limits.idle_s
+        self._expect(self.limits.idle_s, idle=True)
         super().on_response_complete()
 
     def pause_writing(self) -> None:
@@ -70,23 +78,30 @@ class Connection(HttpToolsProtocol):
         """Ends the connection if its client is late: with a request, with a body, or with taking an answer."""
         if self._stuck_since is not None and now > self._stuck_since + self.limits.body_s:
             self.transport.abort()
-        elif now <= self._since + self._allowed_s or self._answering:
+        elif now <= self._due or (self._busy and not self.cycle.more_body):
             return
-        elif self.transport.is_closing() or self._allowed_s == self.limits.idle_s:
+        elif self._idle or self._ended or self.transport.is_closing():
             self.transport.abort()
         else:
             self._end(408, "TooSlow", f"the request did not come within {self._allowed_s:g} s")
 
     @property
-    def _answering(self) -> bool:
-        """Whether a whole request is there, and only its answer is not."""
-        return self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
+    def _busy(self) -> bool:
+        """Whether a request is there, or its head, and no answer yet."""
+        return self.cycle is not None and not self.cycle.response_complete
 
     def _end(self, status: int, kind: str, message: str, headers: str = "") -> None:
-        """Ends a connection that has asked nothing yet."""
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        """Says why, if no answer has begun, and reads no more of what is sent."""
+        if not self._busy or not self.cycle.response_started:
             body = error_body(kind, message)
             head = f"HTTP/1.1 {status} {_PHRASES[status]}\r\ncontent-type: application/json\r\nconnection: close\r\n"
             self.transport.write(f"{head}content-length: {len(body)}\r\n{headers}\r\n".encode() + body)
-        self._since, self._allowed_s = self.loop.time(), self.limits.body_s
-        self.transport.close()
+        if self._busy:  # whoever reads its body is told that there is no more
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self._ended = True
+        self._expect(LINGER_S)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()

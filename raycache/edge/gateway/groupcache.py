@@ -13,16 +13,15 @@ from __future__ import annotations
 
 import time
 from typing import Literal
-from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from raycache.edge.gateway import messages
 from raycache.edge.gateway.limits import Limits, TooLarge
-from raycache.edge.gateway.paths import BadRequest, unescaped
+from raycache.edge.gateway.paths import BadRequest, Below, below, unescaped
 from raycache.edge.gateway.served import Hit, Served
 from raycache.edge.gateway.values import NoJson, content, from_json
 from raycache.errors import CacheUnavailable, InvalidKey, InvalidOption, NotFound, UnknownGroup, ValueTooLarge
@@ -60,20 +59,16 @@ class _Refused(Exception):
 
 def routes(served: Served, limits: Limits, escaping: Escaping = "path") -> list[BaseRoute]:
     """For a starlette application."""
-    return [_Peer(served, limits, escaping)]
+    return [Below(BASE, _Peer(served, limits, escaping))]
 
 
-class _Peer(BaseRoute):
-    """Everything below `/_groupcache/`. A route of its own, since paths of starlette's have no line breaks."""
+class _Peer:
+    """Everything below `/_groupcache/`."""
 
     def __init__(self, served: Served, limits: Limits, escaping: Escaping) -> None:
         self._served, self._limits, self._plus = served, limits, escaping == "query"
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        ours = scope["type"] == "http" and scope["path"].removeprefix(scope.get("root_path", "")).startswith(BASE)
-        return (Match.FULL if ours else Match.NONE), {}
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
             response = await self._answer(request)
@@ -101,8 +96,7 @@ class _Peer(BaseRoute):
 
     def _path(self, scope: Scope) -> tuple[str, str]:
         """The group and the key that a path names."""
-        sent: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
-        group, slash, key = sent.partition(BASE.encode())[2].partition(b"/")
+        group, slash, key = below(scope, BASE).partition(b"/")
         if not slash:
             raise _Refused(400, "bad request")
         if self._plus:

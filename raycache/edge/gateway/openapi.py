@@ -45,8 +45,9 @@ _KEY = _parameter("key", "path", "The key, escaped. Slashes may be left as they 
 _TYPE = _parameter(
     "type", "query", "What the text of a key means; json is for tuples.", {"enum": [*text.KEY_TYPES], "default": "str"}
 )
-_TTL = _parameter("ttl", "query", "How long the value is to live, like 300 or 5m.", _TEXT)
-_TIMEOUT = _parameter("Request-Timeout", "header", "How long to wait for a load, like 0.5 or 500ms.", _TEXT)
+_TIME = {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h|d|w)?$"}
+_TTL = _parameter("ttl", "query", "How long the value is to live, like 300 or 5m.", _TIME)
+_TIMEOUT = _parameter("Request-Timeout", "header", "How long to wait for a load, like 0.5 or 500ms.", _TIME)
 _NONE_MATCH = _parameter("If-None-Match", "header", "ETags of values that the client has.", _TEXT)
 _GOT = {
     "ETag": {"schema": _TEXT, "description": "Of the value as it is shown."},
@@ -64,7 +65,10 @@ def _object(**properties: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": [*properties]}
 
 
-_BATCH = _object(keys={"type": "array", "items": {}, "description": "Text, numbers, booleans, or lists for tuples."})
+_ITEM = {"type": ["string", "number", "boolean", "array"]}
+_BATCH = _object(
+    keys={"type": "array", "items": _ITEM, "description": "Text, numbers, booleans, and lists for tuples."}
+)
 _ROW = {
     "type": "object",
     "properties": {

@@ -1,39 +1,59 @@
-"""Paths as they were sent: only there is a `%2F`, which is part of a name, told from the `/` behind it."""
+"""Paths as they were sent: only there is a `%2F` in a name told from the `/` behind it."""
 
 from __future__ import annotations
 
 import re
 from urllib.parse import quote, unquote, unquote_to_bytes
 
-from starlette.types import Scope
+from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_NO_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 class BadRequest(Exception):
     """What was asked cannot be understood: 400."""
 
 
-def raw_path(scope: Scope) -> bytes:
-    """What stands behind the mount's path, as it was sent.
+class Below(BaseRoute):
+    """Whatever stands below a path. A route of its own, since starlette's patterns end at a line feed."""
 
-    Servers differ in whether `raw_path` has what they were mounted under; it ends with what is asked in any case.
+    def __init__(self, path: str, app: ASGIApp) -> None:
+        self._path, self._app = path, app
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        there = scope["type"] == "http" and _whole(scope).startswith(self._path)
+        return (Match.FULL if there else Match.NONE), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+def below(scope: Scope, path: str) -> bytes:
+    """What was sent behind a path, still escaped.
+
+    Servers differ in whether `path` and `raw_path` have what they were mounted under; both end with what is asked.
     """
-    path: str = scope["path"]
-    asked = path.removeprefix(scope.get("root_path", "")).removeprefix("/")
-    raw = bytes(scope.get("raw_path") or quote(path).encode())
-    if b"%" not in raw and asked.isascii():
-        return asked.encode()
+    asked = _whole(scope).removeprefix(path)
+    sent = bytes(scope.get("raw_path") or quote(scope["path"]).encode())
+    if b"%" not in sent and sent.endswith(plain := asked.encode("utf-8", "replace")):
+        return plain
     at = 0
     while at >= 0:
-        if unquote(raw[at:].decode("latin-1")).removeprefix("/") == asked:
-            return raw[at:].removeprefix(b"/")
-        at = raw.find(b"/", at + 1)
-    return bytes(quote(asked), "ascii")
+        if unquote(sent[at:].decode("latin-1")) == f"/{asked}":
+            return sent[at + 1 :]
+        at = sent.find(b"/", at + 1)
+    return quote(asked).encode()  # `raw_path` is no path
 
 
-def unescaped(raw: bytes) -> str:
+def _whole(scope: Scope) -> str:
+    """The decoded path, without what the application is mounted under."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path[len(root) :] if path.startswith(f"{root}/") else path
+
+
+def unescaped(sent: bytes) -> str:
     """A part of a path; bytes that are not UTF-8 as in names of files. Raises BadRequest."""
-    if bad := _ESCAPE.search(raw):
-        raise BadRequest(f"{bad.string[bad.start() :][:3].decode('latin-1')!r} is no escape; write % as %25")
-    return unquote_to_bytes(raw).decode("utf-8", "surrogateescape")
+    if bad := _NO_ESCAPE.search(sent):
+        raise BadRequest(f"{sent[bad.start() :][:3].decode('latin-1')!r} is no escape; write % as %25")
+    return unquote_to_bytes(sent).decode("utf-8", "surrogateescape")

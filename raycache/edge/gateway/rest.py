@@ -16,7 +16,7 @@ from blake3 import blake3
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from raycache.core.keys import Key
@@ -24,7 +24,7 @@ from raycache.core.stats import Stats
 from raycache.edge import text
 from raycache.edge.gateway.guard import refusal
 from raycache.edge.gateway.limits import Limits, TooLarge
-from raycache.edge.gateway.paths import BadRequest, raw_path, unescaped
+from raycache.edge.gateway.paths import BadRequest, Below, below, unescaped
 from raycache.edge.gateway.served import Hit, Served
 from raycache.edge.gateway.values import JSON, NoJson, content, from_json, to_json, value_of
 from raycache.errors import (
@@ -50,6 +50,7 @@ STATUS: dict[type[Exception], int] = {
     LoadTimeout: 504,
 }
 GETTER_FAILED = 502
+GROUPS = "/v1/groups/"
 _NOSNIFF = {"x-content-type-options": "nosniff"}
 
 _Answer = Callable[[Request, str], Awaitable[Response]]
@@ -70,7 +71,7 @@ class Rest:
 
     def routes(self) -> list[BaseRoute]:
         return [
-            Mount("/v1/groups/", app=self._of_group),
+            Below(GROUPS, self._of_group),
             Route("/v1/groups", self._names, methods=["GET"]),
             Route("/v1/stats", self._stats, methods=["GET"]),
             Route("/healthz", self._health, methods=["GET"]),
@@ -91,7 +92,7 @@ class Rest:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
-        group, what, key = (*raw_path(request.scope).split(b"/", 2), None, None)[:3]
+        group, what, key = (*below(request.scope, GROUPS).split(b"/", 2), None, None)[:3]
         name, method = unescaped(group or b""), request.method
         if what == b"keys" and key is not None:
             if method not in self._of_keys:

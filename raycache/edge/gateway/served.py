@@ -9,22 +9,21 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from raycache.cache import Cache
 from raycache.core.keys import Key
 from raycache.core.lookup import Lookup, Reader
 from raycache.core.messages import ShardInfo
 from raycache.core.stats import Stats
-from raycache.errors import InvalidOption, NotFound, UnknownGroup
+from raycache.errors import GroupConflict, InvalidOption, NotFound, UnknownGroup
 from raycache.group import Group
 
 #: What stands for a group in `groups=`: its getter, or the options of `Cache.group`.
 Definition = Callable[[Any], Any] | Mapping[str, Any] | None
-#: A list of groups that is older is asked for again, beside what asks for one.
-GROUPS_S = 1.0
+T = TypeVar("T")
 
 _ABSENT: Any = object()
 #: Tiers by the counters of `Stats`. Everything else takes a load.
@@ -53,7 +52,6 @@ class Served:
         self._groups = {name: _registered(cache, name, given) for name, given in (groups or {}).items()}
         self._looked = -math.inf  # when the directory was last asked, by the loop's clock
         self._looking = asyncio.Lock()
-        self._refresh: asyncio.Task[None] | None = None
 
     # ------------------------------------------------------------------------------------------------ groups
 
@@ -63,17 +61,11 @@ class Served:
 
     async def group(self, name: str) -> Group:
         """A group that is served; raises UnknownGroup."""
-        group = self._groups.get(name)
-        if not self._fixed:
-            if group is None:
-                await self.look()
-                group = self._groups.get(name)
-            elif self._refresh is None and asyncio.get_running_loop().time() > self._looked + GROUPS_S:
-                # One that was replaced elsewhere is another one from then on.
-                self._refresh = asyncio.create_task(self._look_again())
-        if group is None:
+        if name not in self._groups:
+            await self.look()
+        if name not in self._groups:
             raise UnknownGroup(f"no such group: {name}")
-        return group
+        return self._groups[name]
 
     async def look(self) -> None:
         """Asks the directory which groups there are; those who want to know at the same time ask once."""
@@ -86,21 +78,23 @@ class Served:
                 self._groups = await asyncio.to_thread(self.cache.registry.open_all)
                 self._looked = began
 
-    async def _look_again(self) -> None:
+    async def _with(self, name: str, use: Callable[[Group], Awaitable[T]]) -> T:
+        """Does something with a group; once more if it was replaced since it was looked up."""
         try:
-            await self.look()
-        except Exception:  # the directory is away: what is known goes on, and it is asked again in a while
-            self._looked = asyncio.get_running_loop().time()
-        finally:
-            self._refresh = None
+            return await use(await self.group(name))
+        except GroupConflict:
+            if self._fixed:
+                raise
+        await self.look()
+        return await use(await self.group(name))
 
     # ------------------------------------------------------------------------------------------------- gets
 
     async def get(self, group: str, key: Key, *, timeout_s: float | None = None) -> Hit:
         """The value of a key, loaded if need be; raises what `Group.get` raises, and UnknownGroup."""
         look, reader = await self._look_up(group, (key,), timeout_s)
-        (full,) = look.fulls
-        return _hit(look, full, look.value(), reader.clock())
+        value, (full,) = look.value(), look.fulls
+        return _hit(look, full, value, reader.clock())
 
     async def get_many(
         self, group: str, keys: Collection[Key], *, timeout_s: float | None = None
@@ -116,21 +110,23 @@ class Served:
         return hits
 
     async def _look_up(self, name: str, keys: Collection[Key], timeout_s: float | None) -> tuple[Lookup, Reader]:
-        group = await self.group(name)
-        look = Lookup(group.reader, keys, traced=True)
-        if not look.done:
-            await group.adrive(look.ask(timeout_s))
-        return look, group.reader
+        async def look_up(group: Group) -> tuple[Lookup, Reader]:
+            look = Lookup(group.reader, keys, traced=True)
+            if not look.done:
+                await group.adrive(look.ask(timeout_s))
+            return look, group.reader
+
+        return await self._with(name, look_up)
 
     # ---------------------------------------------------------------------------------------------- changes
 
     async def set(self, group: str, key: Key, value: Any, *, ttl_s: float | None = None) -> None:
         """As `Group.set`."""
-        await (await self.group(group)).aset(key, value, ttl=ttl_s)
+        await self._with(group, lambda group: group.aset(key, value, ttl=ttl_s))
 
     async def remove(self, group: str, keys: Collection[Key]) -> int:
         """Removes keys everywhere; how many were there."""
-        return await (await self.group(group)).aremove_many(keys)
+        return await self._with(group, lambda group: group.aremove_many(keys))
 
     # -------------------------------------------------------------------------------------------- questions
 
@@ -142,11 +138,6 @@ class Served:
     async def shards(self) -> list[ShardInfo]:
         """One record for each shard, also for those that do not answer."""
         return await asyncio.to_thread(self.cache.shards)
-
-    def close(self) -> None:
-        """Lets go of what goes on in the background. The cache is the caller's own."""
-        if self._refresh is not None:
-            self._refresh.cancel()
 
 
 def _hit(look: Lookup, full: bytes, value: Any, now: float) -> Hit:

@@ -36,7 +36,12 @@ class Address(NamedTuple):
     def parse(cls, text: str, option: str) -> Address:
         """Raises InvalidOption for what is not HOST:PORT, :PORT or PORT alone, which is loopback's."""
         host, colon, port = text.rpartition(":")
-        if not port.isdecimal() or len(port) > 5 or int(port) > 65535 or (":" in host) != host.startswith("["):
+        if (
+            not (port.isascii() and port.isdecimal())
+            or len(port) > 5
+            or int(port) > 65535
+            or (":" in host) != host.startswith("[")
+        ):
             raise InvalidOption(
                 f"{option}={text!r:.100} is no address; write 127.0.0.1:8080, [::1]:8080, :8080 for all addresses of "
                 f"this machine, or 8080 for loopback alone"
@@ -126,7 +131,6 @@ class Server:
             await stopping.wait()
         finally:
             await self.stop()
-            app.served.close()
 
     async def start(self, app: Application) -> None:
         """Begins to serve."""
@@ -190,8 +194,8 @@ class Server:
             access_log=False,
             server_header=False,
             backlog=BACKLOG,
-            timeout_keep_alive=round(limits.idle_s),
-            timeout_graceful_shutdown=round(limits.stop_s),
+            timeout_keep_alive=limits.idle_s,  # type: ignore[arg-type]  # parts of seconds will do
+            timeout_graceful_shutdown=limits.stop_s,  # type: ignore[arg-type]
             ssl_certfile=None if self._tls is None else self._tls.certificate,
             ssl_keyfile=None if self._tls is None else self._tls.key,
         )
