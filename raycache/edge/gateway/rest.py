@@ -109,7 +109,7 @@ class Rest:
         return await answers[method](request, name) if method in answers else _not_allowed(method, answers)
 
     def _key(self, request: Request, key: str) -> Key:
-        return parsed_key(self._limits.check_key(key), request.query_params)
+        return parsed_key(self._limits.check_key(key), _kind(request.query_params))
 
     async def _get(self, request: Request, group: str, key: Key) -> Response:
         hit = await self._served.get(group, key, timeout_s=self._limits.patience_s(request))
@@ -154,8 +154,9 @@ class Rest:
             raise BadRequest('the body is no JSON document like {"keys": ["a", "b"]}') from None
         if len(keys) > self._limits.keys:
             raise TooLarge(413, f"a batch of {len(keys):,} keys; at most {self._limits.keys:,} are served at once")
+        kind = _kind(query)
         return [
-            (parsed_key(self._limits.check_key(key), query) if isinstance(key, str) else text.with_tuples(key), key)
+            (parsed_key(self._limits.check_key(key), kind) if isinstance(key, str) else text.with_tuples(key), key)
             for key in keys
         ]
 
@@ -205,21 +206,34 @@ class Rest:
 # ------------------------------------------------------------------------------------------------- what is asked
 
 
-def parsed_key(key: str, query: Mapping[str, str]) -> Key:
-    """The key that a text means by `?type=`; raises BadRequest."""
-    kind = query.get("type", "str")
-    if kind not in text.KEY_TYPES:
-        raise BadRequest(f"type={kind[:100]!r} is none of {', '.join(text.KEY_TYPES)}")
+def parsed_key(key: str, kind: str) -> Key:
+    """The key that a text means as this type; raises BadRequest."""
     try:
         return text.parse_key(key, kind)
     except (ValueError, TypeError) as error:
         raise BadRequest(str(error)) from None
 
 
+def _kind(query: QueryParams) -> str:
+    """What `?type=` says of keys."""
+    kind = _one(query, "type", "str")
+    if kind not in text.KEY_TYPES:
+        raise BadRequest(f"type={kind[:100]!r} is none of {', '.join(text.KEY_TYPES)}")
+    return kind
+
+
+def _one(query: QueryParams, name: str, default: str = "") -> str:
+    """What stands there at most once."""
+    said = query.getlist(name)
+    if len(said) > 1:
+        raise BadRequest(f"{name}= stands there {len(said)} times; say it once")
+    return said[0] if said else default
+
+
 def _ttl_s(request: Request) -> float | None:
     """How long a value is to live: `?ttl=5m`, else the max-age of Cache-Control."""
-    if (ttl := request.query_params.get("ttl")) is not None:
-        return parse_seconds(ttl, "ttl")
+    if "ttl" in request.query_params:
+        return parse_seconds(_one(request.query_params, "ttl"), "ttl")
     said = re.search(r"max-age=(\d{1,15})", request.headers.get("cache-control", ""))
     return float(said[1]) if said else None
 

@@ -175,6 +175,7 @@ def test_keys_of_other_types(users, ask, getter, typed, kind, key):
         ("/v1/groups/users/keys/{?type=json", 400, "BadRequest"),
         ("/v1/groups/users/keys/[]?type=json", 400, "BadRequest"),
         ("/v1/groups/users/keys/a?type=pickle", 400, "BadRequest"),
+        ("/v1/groups/users/keys/a?type=str&type=int", 400, "BadRequest"),
         ("/v1/groups/users/keys/" + 9000 * "a", 414, "TooLarge"),
         ("/v1/groups/users/keys/" + 3000 * "%F0%9F%8E%89", 414, "TooLarge"),
         ("/v1/groups/nobody/keys/a", 404, "UnknownGroup"),
