@@ -96,8 +96,7 @@ class Server:
     def __init__(
         self, limits: Limits, http: Address | None = None, grpc: Address | None = None, tls: Tls | None = None
     ) -> None:
-        """Listens for HTTP at once: whoever connects before `run` waits for it. Raises InvalidOption where it cannot,
-        and for an address that is not loopback's without a token."""
+        """Raises InvalidOption for an address that is not loopback's without a token."""
         for address in (http, grpc):
             if address is not None and not address.loopback and limits.token is None:
                 raise InvalidOption(
@@ -105,8 +104,7 @@ class Server:
                     f"give --token-file=FILE or RAYCACHE_TOKEN, or an address like 127.0.0.1:{address.port}"
                 )
         self._limits, self._tls = limits, tls
-        self._socket = None if http is None else _listening(http)
-        self._grpc = grpc
+        self._http, self._grpc = http, grpc
         self._ends: list[End] = []
         #: What listens, by protocol, when it has started.
         self.addresses: dict[str, Address] = {}
@@ -133,11 +131,11 @@ class Server:
             await self.stop()
 
     async def start(self, app: Application) -> None:
-        """Begins to serve."""
+        """Begins to serve; raises InvalidOption where it cannot listen."""
         if self._grpc is not None:
             self._ends.append(await self._start_grpc(app, self._grpc))
-        if self._socket is not None:
-            self._ends.append(await self._start_http(app, self._socket))
+        if self._http is not None:
+            self._ends.append(await self._start_http(app, _listening(self._http)))
 
     async def stop(self) -> None:
         """Takes no new requests, and gives those that are being answered the time of the limits."""

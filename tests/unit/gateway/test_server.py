@@ -268,6 +268,9 @@ def test_an_address_for_others_needs_a_token(protocol):
         Server(Limits(), **{protocol: Address("", 0)})
 
 
-def test_an_address_that_is_taken_is_refused():
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(InvalidOption, match="nothing can listen"):
-        Server(Limits(), Address(*taken.getsockname()))
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_an_address_that_is_taken_is_refused(cache, protocol):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = Server(Limits(), **{protocol: Address(*taken.getsockname())})
+        with pytest.raises(InvalidOption, match="nothing can listen"):
+            asyncio.run(server.start(application(cache)))
