@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
+import subprocess
 import time
 
+import grpc
+import httpx
 import pytest
 
+from raycache.edge.gateway import messages
 from raycache.edge.gateway import server as server_module
 from raycache.edge.gateway.app import application
 from raycache.edge.gateway.limits import Limits
-from raycache.edge.gateway.server import Address, Server
+from raycache.edge.gateway.server import Address, Server, Tls
 from raycache.errors import InvalidOption
 
 GET = b"GET /v1/groups/users/keys/a HTTP/1.1\r\nhost: gateway\r\n\r\n"
@@ -233,6 +238,37 @@ def test_what_does_not_end_is_told_so(cache, users, getter, gate):
     getter.gates["a"].open()
 
     assert (status(answer), b"retry-after" in answer) == (503, True)
+
+
+# ------------------------------------------------------------------------------------------------------------ TLS
+
+
+@pytest.fixture
+def tls(tmp_path):
+    """A certificate of one's own for loopback."""
+    files = Tls(tmp_path / "certificate.pem", tmp_path / "key.pem")
+    command = "openssl req -x509 -nodes -days 2 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -subj /CN=test"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-out", files.certificate, "-keyout", files.key]
+    subprocess.run([*command.split(), *names], check=True, capture_output=True)
+    return files
+
+
+def test_both_protocols_are_served_over_tls(cache, users, tls):
+    async def ask():
+        server = Server(Limits(), Address("127.0.0.1", 0), Address("127.0.0.1", 0), tls)
+        await server.start(application(cache))
+        try:
+            async with httpx.AsyncClient(verify=ssl.create_default_context(cafile=tls.certificate)) as client:
+                http = await client.get(f"https://{server.addresses['http']}/v1/groups/users/keys/a")
+            trusted = grpc.ssl_channel_credentials(tls.certificate.read_bytes())
+            async with grpc.aio.secure_channel(str(server.addresses["grpc"]), trusted) as channel:
+                get = channel.unary_unary("/pb.GroupCache/Get")
+                rpc = await get(messages.Request(group="users", key="a").SerializeToString(), timeout=10)
+            return http.text, messages.ResponseForGet.FromString(rpc).value
+        finally:
+            await server.stop()
+
+    assert asyncio.run(ask()) == ("value of 'a'", b"value of 'a'")
 
 
 # ------------------------------------------------------------------------------------------------------ addresses
