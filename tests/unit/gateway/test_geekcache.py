@@ -23,17 +23,23 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 @contextlib.asynccontextmanager
-async def serving(served, limits=Limits(), options=()):  # noqa: B008
-    """A channel to a server of the protocol."""
+async def listening(served, limits=Limits()):  # noqa: B008
+    """The address of a server of the protocol."""
     server, health = geekcache.server(served, limits)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=list(options)) as channel:
-            yield channel
+        yield f"127.0.0.1:{port}"
     finally:
         health.stop()
         await server.stop(None)
+
+
+@contextlib.asynccontextmanager
+async def serving(served, limits=Limits()):  # noqa: B008
+    """A channel to a server of the protocol."""
+    async with listening(served, limits) as address, grpc.aio.insecure_channel(address) as channel:
+        yield channel
 
 
 async def call(channel, method, data=TOM, **options):
@@ -198,6 +204,24 @@ def test_calls_beyond_the_limit_are_refused_and_others_are_answered(inline, gett
             return refused.value.code()
 
     assert asyncio.run(talk()) == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_connections_beyond_the_limit_are_refused_until_one_ends():
+    """Each channel with connections of its own, that tries again soon."""
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    options += [(f"grpc.{which}_reconnect_backoff_ms", 50) for which in ("initial", "min", "max")]
+
+    async def talk():
+        async with listening(Shown(b"v"), Limits(connections=1)) as address:
+            one, another = (grpc.aio.insecure_channel(address, options) for _ in range(2))
+            async with another:
+                async with one:
+                    first = await call(one, GET)
+                    with pytest.raises(grpc.aio.AioRpcError) as refused:
+                        await call(another, GET)
+                return first, refused.value.code(), await call(another, GET, timeout=30, wait_for_ready=True)
+
+    assert asyncio.run(talk()) == (b"\x0a\x01v", grpc.StatusCode.UNAVAILABLE, b"\x0a\x01v")
 
 
 TOKENS = {
