@@ -224,6 +224,29 @@ def test_connections_beyond_the_limit_are_refused_until_one_ends():
     assert asyncio.run(talk()) == (b"\x0a\x01v", grpc.StatusCode.UNAVAILABLE, b"\x0a\x01v")
 
 
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+HELD = {
+    "nothing": b"",
+    "half of a beginning": PREFACE[:10],
+    "a beginning": PREFACE,
+    "a beginning, and no call": PREFACE + b"\0\0\0\4\0\0\0\0\0",
+    "HTTP/1.1": b"GET / HTTP/1.1\r\nhost: x\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", HELD.values(), ids=HELD)
+def test_a_connection_that_comes_to_no_call_is_ended(sent):
+    async def talk():
+        async with listening(Shown(), Limits(head_s=0.1, idle_s=0.1)) as address:
+            reader, writer = await asyncio.open_connection(*address.split(":"))
+            writer.write(sent)
+            await asyncio.wait_for(reader.read(), 30)
+            writer.close()
+            return reader.at_eof()
+
+    assert asyncio.run(talk())
+
+
 TOKENS = {
     "none": (None, "UNAUTHENTICATED"),
     "a wrong one": ("Bearer wrong", "UNAUTHENTICATED"),
