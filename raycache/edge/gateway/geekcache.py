@@ -7,6 +7,7 @@ deadline goes with its get; the load goes on for others.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -56,7 +57,11 @@ def add_to(server: grpc.aio.Server, served: Served, limits: Limits) -> Health:
     """Adds the services to a server that is the caller's own, which bounds calls and messages itself."""
     calls = _GroupCache(served, limits)
     methods = {"Get": calls.get, "Delete": calls.delete}
-    handlers = {name: grpc.unary_unary_rpc_method_handler(_answering(method)) for name, method in methods.items()}
+    # As streams of one message, the same on the wire: else a call whose message does not come is held for ever.
+    handlers = {
+        name: grpc.stream_unary_rpc_method_handler(_answering(method, limits.body_s))
+        for name, method in methods.items()
+    }
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(messages.SERVICE, handlers)])
     health = Health(served)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
@@ -92,19 +97,43 @@ class _GroupCache:
 
 
 def _answering(
-    method: Callable[[bytes, float | None], Awaitable[bytes]],
-) -> Callable[[bytes, Any], Awaitable[bytes]]:
-    """A method whose errors are statuses."""
+    method: Callable[[bytes, float | None], Awaitable[bytes]], body_s: float
+) -> Callable[[Any, Any], Awaitable[bytes]]:
+    """A method whose message comes in time, and whose errors are statuses."""
 
-    async def answer(data: bytes, context: Any) -> bytes:
+    async def answer(_: Any, context: Any) -> bytes:
         try:
-            return await method(data, context.time_remaining())
+            return await method(await _message(context, body_s), context.time_remaining())
         except Exception as error:
             code, text = _status(error)
         await context.abort(code, text.encode("utf-8", "backslashreplace").decode())
         raise AssertionError("abort raises")
 
     return answer
+
+
+async def _message(context: Any, body_s: float) -> bytes:
+    """The message of a call. With a timer, as `asyncio.wait_for` has a task of its own, a tenth of all a call takes."""
+    late, task = False, asyncio.current_task()
+
+    def end() -> None:
+        nonlocal late
+        late = True
+        if task is not None:
+            task.cancel()
+
+    timer = asyncio.get_running_loop().call_later(body_s, end)
+    try:
+        data = await context.read()
+    except asyncio.CancelledError:
+        if not late:  # the client has gone
+            raise
+        raise _Refused(_Code.DEADLINE_EXCEEDED, f"the message of the call did not come within {body_s:g} s") from None
+    finally:
+        timer.cancel()
+    if data is grpc.aio.EOF:
+        raise _Refused(_Code.INVALID_ARGUMENT, "the call has no message")
+    return bytes(data)
 
 
 def _status(error: Exception) -> tuple[grpc.StatusCode, str]:

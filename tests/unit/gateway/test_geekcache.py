@@ -247,6 +247,28 @@ def test_a_connection_that_comes_to_no_call_is_ended(sent):
     assert asyncio.run(talk())
 
 
+@pytest.mark.parametrize("method", [GET, DELETE])
+def test_a_call_whose_message_does_not_come_is_ended(method):
+    async def talk():
+        async with serving(Shown(), Limits(body_s=0.05)) as channel:
+            held = channel.stream_unary(method)()
+            return await held.code(), await held.details()
+
+    assert asyncio.run(talk()) == (
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        "the message of the call did not come within 0.05 s",
+    )
+
+
+def test_a_call_that_ends_without_a_message_is_refused():
+    async def talk():
+        async with serving(Shown()) as channel:
+            empty = channel.stream_unary(GET)(iter(()))
+            return await empty.code(), await empty.details()
+
+    assert asyncio.run(talk()) == (grpc.StatusCode.INVALID_ARGUMENT, "the call has no message")
+
+
 TOKENS = {
     "none": (None, "UNAUTHENTICATED"),
     "a wrong one": ("Bearer wrong", "UNAUTHENTICATED"),
