@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -66,10 +67,18 @@ async def answer(request: bytes, context: Any) -> bytes:
     return request
 
 
-async def calls(requests: Requests, *asked: bytes) -> None:
+async def answer_one(requests: AsyncIterator[bytes], context: Any) -> bytes:
+    """The same method, called before its message has come."""
+    return await answer(await anext(requests), context)
+
+
+METHODS = [grpc.unary_unary_rpc_method_handler(answer), grpc.stream_unary_rpc_method_handler(answer_one)]
+
+
+async def calls(requests: Requests, method: Any, *asked: bytes) -> None:
     """Calls of a server on loopback, each with a deadline."""
     server = grpc.aio.server(interceptors=[CountedCalls(requests)])
-    handlers = {"Get": grpc.unary_unary_rpc_method_handler(answer)}
+    handlers = {"Get": method}
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("pb.GroupCache", handlers)])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -84,10 +93,11 @@ async def calls(requests: Requests, *asked: bytes) -> None:
 @pytest.mark.parametrize(
     ("asked", "status"), [(b"fine", "OK"), (b"abort", "NOT_FOUND"), (b"raise", "UNKNOWN"), (b"hang", "CANCELLED")]
 )
-def test_a_call_is_counted_with_its_status(asked, status):
+@pytest.mark.parametrize("method", METHODS, ids=["unary", "stream"])
+def test_a_call_is_counted_with_its_status(asked, status, method):
     """By the name that gRPC has for it, also when nobody waits any more."""
     requests = Requests()
-    asyncio.run(calls(requests, asked))
+    asyncio.run(calls(requests, method, asked))
 
     assert dict(requests.counts()) == {("grpc", status): 1}
     assert requests.in_flight == 0

@@ -25,11 +25,14 @@ class CountedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ha
         handler = await continuation(call)
         if handler is None or not call.method.startswith(f"/{SERVICE}/"):
             return handler
+        streamed = handler.request_streaming
+        method = handler.stream_unary if streamed else handler.unary_unary
+        wrapped = grpc.stream_unary_rpc_method_handler if streamed else grpc.unary_unary_rpc_method_handler
 
         async def counted(request: Any, context: Any) -> Any:
             code, began = grpc.StatusCode.OK, self._requests.began()
             try:
-                return await handler.unary_unary(request, context)
+                return await method(request, context)
             except asyncio.CancelledError:
                 code = grpc.StatusCode.CANCELLED
                 raise
@@ -42,4 +45,4 @@ class CountedCalls(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ha
             finally:
                 self._requests.ended(began, "grpc", _NAMES[code])
 
-        return grpc.unary_unary_rpc_method_handler(counted, handler.request_deserializer, handler.response_serializer)
+        return wrapped(counted, handler.request_deserializer, handler.response_serializer)

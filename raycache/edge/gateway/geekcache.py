@@ -166,10 +166,10 @@ class _Token(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         given = dict(call.invocation_metadata).get("authorization")
         if call.method.startswith(f"/{Health.NAME}/") or self._limits.authorized(given):
             return await continuation(call)
-        return grpc.unary_unary_rpc_method_handler(_unauthenticated)
+        return grpc.stream_unary_rpc_method_handler(_unauthenticated)
 
 
-async def _unauthenticated(data: bytes, context: Any) -> None:
+async def _unauthenticated(_: Any, context: Any) -> None:
     await context.abort(
         _Code.UNAUTHENTICATED, "this needs the gateway's token, as metadata authorization: Bearer TOKEN"
     )

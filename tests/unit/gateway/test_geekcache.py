@@ -285,6 +285,8 @@ def test_every_service_but_health_needs_the_token(method, given, code):
     async def talk():
         async with serving(Shown(1), Limits(token="secret")) as channel:
             assert (await ask_health(channel)).status
+            if code is not None:  # at once, whether a message comes or not
+                assert (await channel.stream_unary(method)(metadata=metadata).code()).name == code
             try:
                 await call(channel, method, b"\x0a\x01g\x12\x01k", metadata=metadata)
             except grpc.aio.AioRpcError as error:
