@@ -7,6 +7,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from raycache.edge.gateway.openapi import document
@@ -28,7 +29,9 @@ def test_every_answer_is_one_that_the_document_tells_of(app, users, method, path
     def ask(case, known):
         if known and "group" in case.path_parameters:
             case.path_parameters["group"] = "users"
-        case.call_and_validate(excluded_checks=[positive_data_acceptance])
+        response = case.call()
+        case.validate_response(response, excluded_checks=[positive_data_acceptance, not_a_server_error])
+        assert response.status_code in (*range(500), 504)  # whose time may be 0
 
     ask()
 
