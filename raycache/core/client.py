@@ -30,6 +30,7 @@ from raycache.core.messages import (
     Get,
     GetView,
     GroupSpec,
+    Hits,
     Keys,
     NoLease,
     NoSuchGroup,
@@ -293,11 +294,16 @@ class Client:
     # ------------------------------------------------------------------------------ questions and reports
 
     def report(
-        self, spec: GroupSpec, stats: Stats, touched: Iterable[bytes], asked: tuple[Asked, ...] = ()
+        self,
+        spec: GroupSpec,
+        stats: Stats,
+        touched: Iterable[bytes],
+        asked: tuple[Asked, ...] = (),
+        hottest: tuple[Hits, ...] = (),
     ) -> Steps[Ack | None]:
         """Tells the shards what this process did without asking them: the answer of the one that got the counters.
 
-        `asked`: what it got from shards of other nodes.
+        `asked`: what it got from shards of other nodes; `hottest`: the keys that it hit most often.
         """
         names: dict[str, list[bytes]] = {}
         for key in touched:
@@ -307,7 +313,7 @@ class Client:
         if home is None:
             return None
         todo = {shard: Report(spec.id, Stats(), tuple(keys)) for shard, keys in names.items()}
-        todo[home] = Report(spec.id, stats, tuple(names.get(home, ())), asked)
+        todo[home] = Report(spec.id, stats, tuple(names.get(home, ())), asked, hottest)
         arrived: Ack | None = None
         for _ in range(2):
             futures = [self._network.ask(shard, message) for shard, message in todo.items()]

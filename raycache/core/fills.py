@@ -7,7 +7,7 @@ token that is no longer current (overdue and taken, or its key was removed) is r
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from raycache.core.messages import Absent, Filling, Loaded, Orphaned, Raised, Token, group_of
@@ -37,6 +37,10 @@ class Fills:
     def __contains__(self, key: object) -> bool:
         held = self._held.get(key)  # type: ignore[call-overload]
         return held is not None and self._clock() < held.until
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The keys that are being computed, or were until just now."""
+        return iter(self._held)
 
     def claim(self, key: bytes, fresh: bool) -> Token | Filling:
         """A token, if nobody is computing the key or it is to be computed anew; else word that somebody is."""

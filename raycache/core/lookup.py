@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from raycache.core import hot, record
+from raycache.core import hot, hottest, record
 from raycache.core import keys as core_keys
 from raycache.core.client import Client
 from raycache.core.codec import ABSENT, STUB, decode, decode_first
@@ -58,6 +58,7 @@ class Reader:
         self._page_hits, self._hot_hits, self._saved_s, self._saved_bytes = 0, 0, 0.0, 0
         self.remote = Remote()
         self._touched: list[bytes] = []
+        self._hit_there: list[bytes] = []  # in shards, which tell their policies of it themselves
 
     def here(self, key: Key) -> Any:
         """What this process or this node has without any call: a value, a NotThere, or MISS."""
@@ -207,8 +208,10 @@ class Reader:
         """Gets that were not answered here."""
         self._counts.update(tiers)
 
-    def saved(self, result: Found) -> None:
+    def saved(self, full: bytes, result: Found) -> None:
         """This was a hit in a shard."""
+        if len(self._hit_there) < NOTES:
+            self._hit_there.append(full)
         self._saved_s += result.cost_s
         self._saved_bytes += size_of(result)
 
@@ -225,14 +228,16 @@ class Reader:
             saved_s += hits * entry.cost_s
             saved_bytes += hits * entry.size
             touched[entry.key] += hits
+        told = [key for key, hits in touched.items() for _ in range(min(hits, MOST_TOLD))]
+        touched.update(self._hit_there)
+        self._hit_there = []
         if not any(counts.values()):
             return
         ack = None
         try:
             notes = self.remote.take(self.members)
             stats = Stats(seconds_saved=saved_s, bytes_saved=saved_bytes, **counts)
-            told = [key for key, hits in touched.items() for _ in range(min(hits, MOST_TOLD))]
-            ack = yield from self.client.report(self.spec, stats, told, asked(notes))
+            ack = yield from self.client.report(self.spec, stats, told, asked(notes), hottest.told(touched))
         finally:
             if ack is None:  # told with the next one
                 self._counts.update(counts)
@@ -329,7 +334,7 @@ class Lookup:
                 if voucher is not None and isinstance(result, (Found, NotThere)):
                     reader.remote.note(full, result, voucher)
                 if counted and type(result) is Found:
-                    reader.saved(result)
+                    reader.saved(full, result)
             if self.origins is not None and isinstance(result, (Found, NotThere)):
                 self.origins[full] = Origin(tiers.get(full, "unavailable"), result.expires)
             if type(result) is not Filling:

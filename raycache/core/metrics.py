@@ -107,6 +107,11 @@ GROUPS: tuple[Metric[Stats], ...] = (
     single("raycache_expirations_total", "Entries that went when their time was over.", attrgetter("expirations")),
     single("raycache_saved_seconds_total", "Seconds of getters that hits have saved.", attrgetter("seconds_saved")),
     single("raycache_saved_bytes_total", "Bytes of encoded values that hits returned.", attrgetter("bytes_saved")),
+    single(
+        "raycache_group_loads_in_flight",
+        "Keys that are being loaded or computed now, or wait for a loader.",
+        attrgetter("loads_in_flight"),
+    ),
     single("raycache_group_entries", "Entries of the group.", attrgetter("entries")),
     single("raycache_group_bytes", "Bytes of the group's entries: keys, records, large values.", attrgetter("bytes")),
 )

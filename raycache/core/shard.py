@@ -7,8 +7,10 @@ directory, `batch` to other shards. Not thread-safe; whoever runs it holds a loc
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from raycache.core import keys, record
@@ -19,8 +21,10 @@ from raycache.core.getters import INLINE_BYTES, lifetime, said
 from raycache.core.groups import Groups
 from raycache.core.handover import Incoming, Outgoing
 from raycache.core.hot import Copies
+from raycache.core.hottest import Hottest
 from raycache.core.life import Life
 from raycache.core.messages import (
+    PREFIX_BYTES,
     Ack,
     Adopt,
     Answers,
@@ -43,6 +47,7 @@ from raycache.core.messages import (
     Grant,
     GroupSpec,
     Hello,
+    HotKey,
     Keys,
     Learn,
     Leave,
@@ -72,6 +77,7 @@ from raycache.core.store import Entry
 from raycache.core.unconfirmed import Begun, Unconfirmed
 from raycache.core.versions import Versions, slot_of
 from raycache.core.wellformed import check, unknown
+from raycache.errors import InvalidKey
 
 _log = logging.getLogger(__name__)
 
@@ -124,6 +130,7 @@ class Shard:
         self._flights = Flights(loader.start, clock, max_loads)
         self._fills = Fills(clock)
         self._numbered = Numbered()
+        self._hottest = Hottest(clock)
         self._notes = Notes(self._groups.has, clock)
         self._outgoing = Outgoing(self.id, pages, clock, loading=self._flights.__contains__)
         self._incoming = Incoming(self.id, clock)
@@ -556,11 +563,18 @@ class Shard:
 
     def _count(self, ask: Count) -> dict[int, Stats]:
         self.tick()
-        return {group.spec.id: group.stats() for group in self._groups if ask.group in (None, group.spec.id)}
+        loading = self._loading()
+        counted = [group for group in self._groups if ask.group in (None, group.spec.id)]
+        return {group.spec.id: group.stats(loading[group.spec.id]) for group in counted}
 
     def own_stats(self) -> dict[str, Stats]:
         """Counters by the name of the group, without what other shards had counted that have left."""
-        return {group.spec.name: group.own_stats() for group in self._groups}
+        loading = self._loading()
+        return {group.spec.name: group.own_stats(loading[group.spec.id]) for group in self._groups}
+
+    def _loading(self) -> Counter[int]:
+        """How many keys are on their way, by group."""
+        return Counter(map(group_of, (*self._flights, *self._fills)))
 
     def _report(self, ask: Report) -> Ack | NoSuchGroup:
         group = self._groups.get(ask.group)
@@ -572,6 +586,7 @@ class Shard:
         else:
             group.reported += ask.stats
         group.store.touch(ask.touched)
+        self._hottest.add(ask.hottest)
         return Ack(self._ring.epoch, wanted=wanted)
 
     def _copy(self, ask: Copy) -> Ack:
@@ -599,4 +614,12 @@ class Shard:
             recovered=self._groups.recovered,
             dropped=self._groups.dropped,
             served=self.page_reads.count,
+            hottest=tuple(self._hot_keys()),
         )
+
+    def _hot_keys(self) -> Iterator[HotKey]:
+        """The hottest keys of the groups that are still here."""
+        for key, hits_per_s in self._hottest.rates():
+            if (group := self._groups.of(key)) is not None:
+                with contextlib.suppress(InvalidKey):  # of no key: what was reported was nonsense
+                    yield HotKey(group.spec.name, f"{keys.decode(key[PREFIX_BYTES:])!r:.200}", hits_per_s)

@@ -50,13 +50,14 @@ class ShardGroup:
             self._definitions.move_to_end(name)
         return spec
 
-    def stats(self) -> Stats:
-        return self.own_stats() + self.inherited
+    def stats(self, loading: int) -> Stats:
+        """`loading`: keys of the group that are on their way."""
+        return self.own_stats(loading) + self.inherited
 
-    def own_stats(self) -> Stats:
+    def own_stats(self, loading: int) -> Stats:
         """The same without what shards had counted that have left."""
         usage = self.store.usage[self.spec.id]
-        return self._own_events() + Stats(entries=usage.entries, bytes=usage.bytes)
+        return self._own_events() + Stats(loads_in_flight=loading, entries=usage.entries, bytes=usage.bytes)
 
     def events(self) -> Stats:
         """What has happened, without what is there."""

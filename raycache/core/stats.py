@@ -34,6 +34,7 @@ class Stats:
     removals: int = 0  # entries removed by remove, clear or a NotFound of a refresh
     evictions: int = 0  # entries that went to make room
     expirations: int = 0  # entries that went because their time was over
+    loads_in_flight: int = 0  # now: keys that are being loaded or computed, or wait for a loader to become free
     entries: int = 0  # now in the shards
     bytes: int = 0  # now in the shards: keys, records, large values
     load_seconds: float = 0.0  # spent in getters

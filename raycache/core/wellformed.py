@@ -38,6 +38,7 @@ from raycache.core.messages import (
     GetView,
     GroupSpec,
     Hello,
+    Hits,
     Keys,
     Learn,
     Leave,
@@ -211,6 +212,11 @@ def _asked(asked: Any, group: Any) -> str:
     return _first(_is(asked, tuple, "what was asked for"), *every, *wrong, _keys(tuple(e.key for e in asked), group))
 
 
+def _hottest(hottest: Any, group: Any) -> str:
+    wrong = (_is(each, Hits, "what was hit") or _number(each.times, 1, 1 << 62, "how often") for each in hottest)
+    return _first(_is(hottest, tuple, "what was hit"), *wrong, _keys(tuple(each.key for each in hottest), group))
+
+
 def _copies(copies: Any) -> str:
     wrong = (_is(copied, Copied, "a copy") or _copied(copied) for copied in copies)
     return _first(_is(copies, tuple, "the copies"), *wrong, _names(tuple(copied.key for copied in copies)))
@@ -276,6 +282,7 @@ _RULES: dict[type, Callable[[Any], str]] = {
         _is(ask.stats, Stats, "what is reported"),
         _names(ask.touched),
         _asked(ask.asked, ask.group),
+        _hottest(ask.hottest, ask.group),
         _is(ask.inherited, bool, "whether it is inherited"),
     ),
     Copy: lambda ask: _first(_ticket(ask.ticket), _copies(ask.copies)),

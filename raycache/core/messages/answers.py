@@ -139,6 +139,15 @@ class NoSuchGroup:
     replaced: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class HotKey:
+    """A key that was hit often in the last ten seconds or so, as processes have reported it to one shard."""
+
+    group: str
+    key: str  # its repr, of 200 characters at most
+    hits_per_s: float
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardInfo:
     """One shard of the cache. What is counted is 0 of one that has just been started."""
@@ -161,4 +170,5 @@ class ShardInfo:
     recovered: int = 0  # entries that it found in its pages when it was restarted, and has kept
     dropped: int = 0  # records found there, or handed over, that were torn, or not its own
     served: int = 0  # records that its page server has given to other nodes
+    hottest: tuple[HotKey, ...] = ()  # as processes have told this shard of their hits, whoever owns the keys
     reachable: bool = True  # False: it did not answer, and only id, node, address and folder are known

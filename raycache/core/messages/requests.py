@@ -107,7 +107,15 @@ class Report:
     stats: Stats
     touched: tuple[bytes, ...]  # once for each hit that counts
     asked: tuple[Asked, ...] = ()  # to the shard of its own node alone
+    hottest: tuple[Hits, ...] = ()  # to the one that gets the counters
     inherited: bool = False  # no client's: what a shard had counted that has left
+
+
+class Hits(NamedTuple):
+    """How often a client hit a key since the last time, whatever answered it; of the keys that it hit most often."""
+
+    key: bytes
+    times: int
 
 
 class Asked(NamedTuple):

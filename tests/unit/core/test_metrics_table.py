@@ -14,8 +14,8 @@ from raycache.core.metrics import GROUPS, MOST_GROUPS, OTHER_GROUPS, SHARDS, Gro
 from raycache.core.stats import NAMES, Stats
 
 SHARD = ShardInfo(id="n.0", node="n", pid=1, address="10.0.0.1", folder="/f", weight=1.0, capacity_bytes=8)
-#: What of a shard is no figure, or is told by the labels.
-NO_FIGURES = {"id", "node", "pid", "address", "folder", "reachable"}
+#: What of a shard is no figure, is told by the labels, or would make a series of every key.
+NO_FIGURES = {"id", "node", "pid", "address", "folder", "reachable", "hottest"}
 
 counted = st.builds(Stats, **dict.fromkeys(NAMES, st.integers(0, 1 << 40)))
 
