@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from raycache.cache import Cache
 from raycache.edge import metrics
-from raycache.edge.gateway import groupcache, openapi
+from raycache.edge.gateway import groupcache, openapi, page
 from raycache.edge.gateway.counted_http import CountedHTTP
 from raycache.edge.gateway.groupcache import Escaping
 from raycache.edge.gateway.guard import Guard, no_such_path
@@ -27,6 +27,7 @@ class Application:
         self.served, self.limits = served, limits
         self.requests = metrics.Requests()
         routes = [
+            *page.routes(served),
             *Rest(served, limits).routes(),
             *groupcache.routes(served, limits, escaping),
             *metrics.routes(served, self.requests),

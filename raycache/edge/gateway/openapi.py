@@ -170,6 +170,7 @@ def document() -> dict[str, Any]:
             },
             "/v1/groups/{group}/get": {"parameters": [_GROUP], "post": _get_many()},
             "/v1/stats": _look("Counters of all groups", "stats", _object(total=_COUNTERS, groups=by_group)),
+            "/v1/page": _look("What the page at / shows: shards, groups, the hottest keys", "page", {"type": "object"}),
             "/healthz": _look("Whether a shard can be reached", "health", health),
         },
         "components": {
