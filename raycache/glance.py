@@ -25,7 +25,7 @@ class Seen(Generic[T]):
     """What came last; `trouble` tells why nothing newer did."""
 
     value: T | None = None
-    at: float | None = None  # seconds since the epoch, when it was asked for; None: nothing has ever come
+    at: float | None = None  # by the glance's clock, when it was asked for; None: nothing has ever come
     trouble: str = ""
 
     def as_of(self, now: float | None = None) -> str:
@@ -50,6 +50,7 @@ class Glance(Generic[T]):
     def __init__(
         self, ask: Callable[[], T], *, clock: Callable[[], float] = time.time, patience_s: float = PATIENCE_S
     ) -> None:
+        """`clock`: by default seconds since the epoch, as `Seen.as_of` tells the time of day."""
         self._ask, self._clock, self._patience_s = ask, clock, patience_s
         self._seen: Seen[T] = Seen()
         self._lock = threading.Lock()

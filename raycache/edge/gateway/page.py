@@ -60,7 +60,7 @@ def routes(served: Served) -> list[Route]:
         return Response(page, media_type="text/html", headers=headers)
 
     async def tell(_: Request) -> Response:
-        document = {"cache": served.cache.name} | as_document(await figures.look(), time.time())
+        document = {"cache": served.cache.name} | as_document(await figures.look(), time.monotonic())
         # Lone surrogates, which names may have, become the escapes that JSON has for them.
         body = text.to_json(document, indent=None).encode("utf-8", "backslashreplace")
         return Response(body, media_type="application/json", headers=_ALWAYS)
@@ -72,12 +72,12 @@ class Figures:
     """Looks at a cache for all who ask in one event loop: those who ask within a second get the same."""
 
     def __init__(self, take: Callable[[], Look], clock: Callable[[], float] = time.monotonic) -> None:
-        self._glance, self._clock = Glance(take), clock
+        self._glance, self._clock = Glance(take, clock=clock), clock
         self._looking: asyncio.Task[Seen[Look]] | None = None
         self._began = 0.0
 
     async def look(self) -> Seen[Look]:
-        """What came last."""
+        """What came last, and when by the clock."""
         if self._looking is None or (self._looking.done() and self._clock() - self._began >= FRESH_S):
             self._began = self._clock()
             self._looking = asyncio.create_task(asyncio.to_thread(self._glance.look))
