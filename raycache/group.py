@@ -308,6 +308,13 @@ class Group:
         with self._reporting:  # what another thread is telling has arrived when this returns
             self.drive(self.reader.report())
 
+    def owner(self, key: Key) -> str | None:
+        """The id of the shard that owns a key, by the ring that this process knows; `cache.shards()` tells its node.
+
+        None while there is no shard.
+        """
+        return self._members.ring.owner(self.reader.full(key))
+
     def forget(self) -> None:
         """Empties this process's near cache; the group itself is unchanged."""
         self.reader.near.clear()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from raycache import InvalidKey, NotFound
@@ -140,6 +142,14 @@ def test_more_keys_than_one_message_holds_are_all_given(call, inline):
 
     assert sorted(call(group, "keys")) == list(range(25_000))
     assert call(group, "len") == 25_000
+
+
+def test_the_owner_of_a_key_is_the_shard_that_has_it(cache, group):
+    """A peer, as the family calls it; its record is among those of all shards."""
+    for key in range(60):
+        group.set(key, "value")
+
+    assert Counter(map(group.owner, range(60))) == {shard.id: shard.entries for shard in cache.shards()}
 
 
 def test_an_empty_group_is_true(group):
