@@ -15,16 +15,17 @@ TIMEOUT_S = 120.0
 
 
 class Command:
-    """Runs the command, and knows which processes come from it: they inherit a variable."""
+    """Runs the command, or another program, and knows which processes come from it: they inherit a variable."""
 
-    def __init__(self) -> None:
+    def __init__(self, *program: str) -> None:
+        self._program = program or (COMMAND,)
         self._mark = uuid.uuid4().hex
 
     def start(self, *arguments: str, **streams: Any) -> subprocess.Popen[str]:
         """Starts it; its streams are pipes unless they are given."""
         # In a session of its own: as in a terminal, Ctrl-C reaches all processes of it.
         return subprocess.Popen(
-            [COMMAND, *arguments],
+            [*self._program, *arguments],
             **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams),
             text=True,
             env=os.environ | {"RAYCACHE_TEST": self._mark},
