@@ -17,8 +17,9 @@ from raycache.glance import Seen
 
 HOUR_S = 3600.0
 #: Who asks for the wall clock: to show it, to compare it with that of other machines, or for a number that is greater
-#: than the epochs of a directory whose state is lost.
+#: than the epochs of a directory whose state is lost; and the gateway, whose protocols tell times of the wall clock.
 SHOWS_TIME = {"cluster/directory.py", "edge/facts.py", "edge/notebook.py", "edge/probe.py", "glance.py"}
+SHOWS_TIME |= {f"edge/gateway/{name}.py" for name in ("groupcache", "guard", "rest", "served")}
 
 
 def asks_wall_clock(path):
