@@ -189,6 +189,7 @@ class Server:
             ws="none",
             lifespan="off",
             log_config=None,
+            log_level="critical",  # what clients do wrong is theirs, and the guard logs what we do
             access_log=False,
             server_header=False,
             backlog=BACKLOG,
