@@ -14,8 +14,9 @@ from raycache.core.messages import Absent, Filling, Loaded, Orphaned, Raised, To
 
 #: How long a token lives without being renewed, and how often its holder does that.
 TOKEN_S, RENEW_S = 3.0, 1.0
-#: How long what is not stored, an exception or a NotFound, is kept for those who were told to wait for it.
-KEPT_S = 2.0
+#: How long what is not stored, an exception or a NotFound, is kept for those who were told to wait for it: longer than
+#: a busy machine keeps one of them from asking again.
+KEPT_S = 10.0
 
 
 @dataclass(slots=True)
