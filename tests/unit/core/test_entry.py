@@ -34,7 +34,7 @@ def made(kind, lease=math.inf, slots=(7, VERSION), slot=1, version=VERSION, *, e
 
 
 def test_the_one_in_c_is_built_and_used():
-    """Without a compiler this test alone fails: apt-get install gcc python3-dev."""
+    """Without a compiler this fails, and what C refuses to make is made: apt-get install gcc python3-dev."""
     assert near.NearEntry is lookup.NearEntry
     assert near.NearEntry.__module__ == "raycache.core._entry"
 
