@@ -12,8 +12,9 @@ from raycache.edge import metrics
 from raycache.edge.gateway import groupcache, openapi, page
 from raycache.edge.gateway.counted_http import CountedHTTP
 from raycache.edge.gateway.groupcache import Escaping
-from raycache.edge.gateway.guard import Guard, no_such_path
+from raycache.edge.gateway.guard import Guard
 from raycache.edge.gateway.limits import Limits
+from raycache.edge.gateway.refusals import no_such_path
 from raycache.edge.gateway.rest import Rest
 from raycache.edge.gateway.served import Definition, Served
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from raycache.edge.gateway.guard import error_body
 from raycache.edge.gateway.limits import Limits
+from raycache.edge.gateway.refusals import error_body
 
 _PHRASES = {408: "Request Timeout", 431: "Request Header Fields Too Large", 503: "Service Unavailable"}
 #: How long a client has to read why its connection ends. Closed at once, with bytes that nobody has read, it

@@ -6,13 +6,13 @@ import asyncio
 import json
 import logging
 import time
-from typing import Any
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from raycache.edge.gateway.limits import Limits, TooLarge
+from raycache.edge.gateway.refusals import refusal
 
 #: One JSON document a request, where the access log is on.
 access = logging.getLogger("raycache.access")
@@ -106,29 +106,6 @@ class Guard:
                 "seconds": round(time.monotonic() - began, 6),
             }
             access.info("%s", json.dumps(line))
-
-
-def error_body(kind: str, message: str) -> bytes:
-    """How every error of the REST face reads."""
-    return json.dumps({"error": {"type": kind, "message": message}}).encode() + b"\n"
-
-
-def refusal(status: int, kind: str, message: str, retry_after_s: int | None = None, **headers: str) -> Response:
-    """An answer that is an error. The connection ends where the rest of a body would have to be read for nothing."""
-    sent: dict[str, Any] = {name.replace("_", "-"): value for name, value in headers.items()}
-    sent |= {"connection": "close"} if status == 413 else {}
-    sent |= {"www-authenticate": 'Bearer realm="raycache"'} if status == 401 else {}
-    sent |= {"retry-after": str(retry_after_s)} if retry_after_s is not None else {}
-    return Response(error_body(kind, message), status, sent, "application/json")
-
-
-async def no_such_path(scope: Scope, receive: Receive, send: Send) -> None:
-    """What is asked where there is no route."""
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1000})
-    else:
-        what = "there is nothing at this path; /openapi.json says what there is"
-        await refusal(404, "NoSuchPath", what)(scope, receive, send)
 
 
 _KINDS = {401: "Unauthorized", 413: "TooLarge", 414: "TooLarge", 500: "InternalError", 503: "TooBusy"}

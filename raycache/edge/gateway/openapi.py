@@ -6,10 +6,11 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from raycache._version import __version__
 from raycache.edge import text
+from raycache.edge.gateway.refusals import Reading
 from raycache.edge.gateway.values import BYTES, JSON, TEXT
 
 _ERROR = {"$ref": "#/components/schemas/Error"}
@@ -187,4 +188,4 @@ def route() -> BaseRoute:
     async def answer(_: Request) -> Response:
         return Response(body, media_type=JSON)
 
-    return Route("/openapi.json", answer, methods=["GET"])
+    return Reading("/openapi.json", answer)

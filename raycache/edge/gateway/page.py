@@ -24,6 +24,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from raycache.edge import text
+from raycache.edge.gateway.refusals import Reading
 from raycache.edge.gateway.served import Served
 from raycache.edge.status import Look, look
 from raycache.glance import Glance, Seen
@@ -65,7 +66,7 @@ def routes(served: Served) -> list[Route]:
         body = text.to_json(document, indent=None).encode("utf-8", "backslashreplace")
         return Response(body, media_type="application/json", headers=_ALWAYS)
 
-    return [Route("/", show), Route("/v1/page", tell)]
+    return [Reading("/", show), Reading("/v1/page", tell)]
 
 
 class Figures:

@@ -16,15 +16,15 @@ from blake3 import blake3
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from raycache.core.keys import Key
 from raycache.core.stats import Stats
 from raycache.edge import text
-from raycache.edge.gateway.guard import refusal
 from raycache.edge.gateway.limits import Limits, TooLarge
 from raycache.edge.gateway.paths import BadRequest, Below, below, unescaped
+from raycache.edge.gateway.refusals import Reading, not_allowed, refusal
 from raycache.edge.gateway.served import Hit, Served
 from raycache.edge.gateway.values import JSON, NoJson, content, from_json, to_json, value_of
 from raycache.errors import (
@@ -72,9 +72,9 @@ class Rest:
     def routes(self) -> list[BaseRoute]:
         return [
             Below(GROUPS, self._of_group),
-            Route("/v1/groups", self._names, methods=["GET"]),
-            Route("/v1/stats", self._stats, methods=["GET"]),
-            Route("/healthz", self._health, methods=["GET"]),
+            Reading("/v1/groups", self._names),
+            Reading("/v1/stats", self._stats),
+            Reading("/healthz", self._health),
         ]
 
     # ----------------------------------------------------------------------------------------- one group
@@ -96,7 +96,7 @@ class Rest:
         name, method = unescaped(group or b""), request.method
         if what == b"keys" and key is not None:
             if method not in self._of_keys:
-                return _not_allowed(method, self._of_keys)
+                return not_allowed(method, self._of_keys)
             return await self._of_keys[method](request, name, self._key(request, unescaped(key)))
         answers: Mapping[str, _Answer]
         if what is None:
@@ -106,7 +106,7 @@ class Rest:
         else:
             there = "behind /v1/groups/GROUP there is /keys/KEY and /get; a slash in the name of a group is %2F"
             return refusal(404, "NoSuchPath", there)
-        return await answers[method](request, name) if method in answers else _not_allowed(method, answers)
+        return await answers[method](request, name) if method in answers else not_allowed(method, answers)
 
     def _key(self, request: Request, key: str) -> Key:
         return parsed_key(self._limits.check_key(key), _kind(request.query_params))
@@ -267,9 +267,3 @@ def _row(hit: Hit | NotFound) -> bytes:
 
 def _json(document: Any) -> Response:
     return Response(text.to_json(document, indent=None) + "\n", media_type=JSON, headers=_NOSNIFF)
-
-
-def _not_allowed(method: str, answers: Mapping[str, Any]) -> Response:
-    return refusal(
-        405, "MethodNotAllowed", f"{method[:20]!r} is none of {', '.join(answers)}", allow=", ".join(answers)
-    )

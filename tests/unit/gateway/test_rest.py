@@ -204,6 +204,10 @@ def test_what_is_wrong_with_a_get_has_a_status(users, ask, getter, path, status,
         ("BREW", "/v1/groups/users/keys/a", "GET, HEAD, PUT, DELETE"),
         ("GET", "/v1/groups/users/get", "POST"),
         ("DELETE", "/v1/groups/users", "GET, HEAD"),
+        *(
+            ("DELETE", path, "GET, HEAD")
+            for path in ("/v1/groups", "/v1/stats", "/healthz", "/openapi.json", "/v1/page")
+        ),
     ],
 )
 def test_a_method_that_is_not_there_is_405(users, ask, method, path, allowed):

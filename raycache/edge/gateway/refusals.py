@@ -1,0 +1,51 @@
+"""Refusals: how every error of the REST face reads, those of starlette's own routing included."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+
+def error_body(kind: str, message: str) -> bytes:
+    """How every error of the REST face reads."""
+    return json.dumps({"error": {"type": kind, "message": message}}).encode() + b"\n"
+
+
+def refusal(status: int, kind: str, message: str, retry_after_s: int | None = None, **headers: str) -> Response:
+    """An answer that is an error. The connection ends where the rest of a body would have to be read for nothing."""
+    sent: dict[str, Any] = {name.replace("_", "-"): value for name, value in headers.items()}
+    sent |= {"connection": "close"} if status == 413 else {}
+    sent |= {"www-authenticate": 'Bearer realm="raycache"'} if status == 401 else {}
+    sent |= {"retry-after": str(retry_after_s)} if retry_after_s is not None else {}
+    return Response(error_body(kind, message), status, sent, "application/json")
+
+
+def not_allowed(method: str, allowed: Iterable[str]) -> Response:
+    """What a path answers to a method that it does not have."""
+    named = ", ".join(allowed)
+    return refusal(405, "MethodNotAllowed", f"{method[:20]!r} is none of {named}", allow=named)
+
+
+class Reading(Route):
+    """A path of the REST face that is only read. Starlette's own route would refuse other methods in plain text."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        methods = self.methods or {"GET", "HEAD"}
+        if scope["method"] in methods:
+            await super().handle(scope, receive, send)
+        else:
+            await not_allowed(scope["method"], sorted(methods))(scope, receive, send)
+
+
+async def no_such_path(scope: Scope, receive: Receive, send: Send) -> None:
+    """What is asked where there is no route."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1000})
+    else:
+        what = "there is nothing at this path; /openapi.json says what there is"
+        await refusal(404, "NoSuchPath", what)(scope, receive, send)
