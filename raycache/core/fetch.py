@@ -250,7 +250,8 @@ class Fetch:
         (answer,) = yield Wait([future], self._at_most(READ_S))
         end = answer
         if isinstance(answer, Loading):
-            self._tiers[key], self._waited = "loads_started" if answer.started else "loads_joined", True
+            self._waits(key, answer.started)
+            self._waited = True
             (end,) = yield Wait([answer.end], self._at_most(HELD_S + READ_S))
         elif not isinstance(answer, Served):  # it may have started a load all the same
             self._waited, self._number = True, number
@@ -400,13 +401,13 @@ class Fetch:
         flights: dict[int, _Flight] = {}
         now = self._clock()
         if answers.started:  # the get of one key, when it was asked for over the page server's connection
-            self._tiers.setdefault(keys[0], "loads_started")
+            self._waits(keys[0], started=True)
         for key, item in zip(keys, answers.items, strict=True):
             if isinstance(item, bytes):
                 self._tiers.setdefault(key, "shard_hits")
                 self._results[key] = found(item, self._began - answers.now)
             elif isinstance(item, InFlight):
-                self._tiers.setdefault(key, "loads_started" if item.started else "loads_joined")
+                self._waits(key, item.started)
                 flight = flights.setdefault(id(item), _Flight(item, shard, now + item.left_s, now, []))
                 flight.keys.append(key)
             elif isinstance(item, Large):
@@ -414,10 +415,10 @@ class Fetch:
             elif isinstance(item, Elsewhere):
                 self._elsewhere[key] = item.shards
             elif isinstance(item, Token):
-                self._tiers.setdefault(key, "loads_started")
+                self._waits(key, started=True)
                 self._results[key] = Claimed(shard, item.number)
             elif isinstance(item, Filling):
-                self._tiers.setdefault(key, "loads_joined")
+                self._waits(key, started=False)
                 self._results[key] = item
             elif isinstance(item, (Absent, Raised)):  # how the computation ended that the asker waited for
                 self._results[key] = self._loaded(item, None)
@@ -425,6 +426,13 @@ class Fetch:
                 self._tiers.setdefault(key, "misses")
                 self._results[key] = NotThere("")
         self._flights += flights.values()
+
+    def _waits(self, key: bytes, started: bool) -> None:
+        """Counts the get as one that has started a load, if it ever did, or as one that waits for another's."""
+        if started:
+            self._tiers[key] = "loads_started"
+        else:
+            self._tiers.setdefault(key, "loads_joined")
 
     def _take_large(self, key: bytes, large: Large, now: float, shard: str) -> Steps[None]:
         payload = yield from self._await_of(shard, large.value)

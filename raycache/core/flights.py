@@ -18,7 +18,7 @@ from itertools import groupby
 from typing import Protocol
 
 from raycache.core.getters import BUDGET_S
-from raycache.core.messages import Call, Failed, Future, GroupSpec, InFlight, Orphaned, Outcome, group_of
+from raycache.core.messages import Call, Failed, Future, GroupSpec, InFlight, Loaded, Orphaned, Outcome, group_of
 
 #: Flights that may go in one chunk: the group, the definition of a memoized function, what a batch of it shares.
 Lane = tuple[int, bytes, bytes]
@@ -30,9 +30,10 @@ CHUNK_KEYS = 1000
 CHUNK_S = 0.02
 #: Who wants a key that still waits asks again after this time, as the task it was told to wait for may be a slow one.
 ASK_AGAIN_S = 2 * BUDGET_S
-#: How long the end of such a load is kept for those who will ask again. Values are in the store; this is for what is
-#: not stored, so that a NotFound or an exception costs one run of the getter, too.
-KEPT_S = 10 * ASK_AGAIN_S
+#: How long the end of such a load is kept for those who will ask again: a value, which lies in the store as well, and
+#: what is not stored, so that a NotFound or an exception costs one run of the getter, too. That is kept for longer than
+#: a busy machine keeps one of them from asking.
+KEPT_S, UNSTORED_KEPT_S = 2.0, 10.0
 #: Of how many groups and definitions it is known what a key took lately.
 MOST_COSTS = 1000
 
@@ -116,8 +117,9 @@ class Flights:
 
     def add(self, spec: GroupSpec, key: bytes, standin: bool, call: Call | None = None) -> None:
         """A new flight for the key, in place of one that is there; `dispatch` sends it off."""
+        awaited = key in self._ended  # who has not asked again yet waits for this one then
         self.take_out([key])
-        self._table[key] = flight = Flight(key, spec, standin, call)
+        self._table[key] = flight = Flight(key, spec, standin, call, awaited=awaited)
         self._wait(flight)
 
     def _wait(self, flight: Flight) -> None:
@@ -256,8 +258,7 @@ class Flights:
         wanted = [flight for flight in chunk.flights if self._table.get(flight.key) is flight]
         for flight in reversed(wanted):
             if flight.key in done:
-                # Whoever asks again for an orphan brings its arguments anew.
-                self._end(flight, kept=not isinstance(outcome[flight.key], Orphaned))
+                self._end(flight, outcome[flight.key])
             else:  # it has waited longer than those that wait now
                 self._wait(flight)
                 self._waiting[flight.lane].move_to_end(flight.key, last=False)
@@ -277,11 +278,13 @@ class Flights:
         for flight in chunk.flights:
             flight.chunk = None
 
-    def _end(self, flight: Flight, kept: bool = True) -> None:
+    def _end(self, flight: Flight, result: object = None) -> None:
+        """Without a result its chunk failed."""
         del self._table[flight.key]
-        if flight.awaited and kept:
+        if flight.awaited and not isinstance(result, Orphaned):  # who asks again for one brings its arguments anew
             now = self._clock()
-            self._ended[flight.key] = now + KEPT_S, self._future(flight.chunk, False, now)
+            kept_s = KEPT_S if isinstance(result, Loaded) else UNSTORED_KEPT_S
+            self._ended[flight.key] = now + kept_s, self._future(flight.chunk, False, now)
 
     def ended(self, key: bytes) -> InFlight | None:
         """How a flight ended that somebody was told to wait for: its outcome, be it a value, NotFound or a failure."""

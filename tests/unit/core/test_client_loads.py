@@ -72,6 +72,14 @@ def test_what_a_load_does_not_bring_is_asked_for_by_a_call_as_by_one_who_has_wai
     assert network.elapsed_s == pytest.approx(HELD_S + READ_S if end is SILENT else 0.0)
 
 
+def test_a_get_that_waits_for_anothers_load_and_then_starts_one_is_counted_as_a_load(get, network):
+    """What it waited for brought nothing; so there are as many starts as loads."""
+    network.loading[OWNER] = lambda key: Loading(False, NOTHING)
+    network.shards[OWNER] = lambda ask: Answers([stored(value="loaded")], 0.0, 1, started=True)
+
+    assert get()[:2] == ("loaded", "loads_started")
+
+
 @pytest.mark.parametrize("answer", [Failed("closed"), SILENT], ids=["failed", "silent"])
 def test_without_an_answer_the_call_has_the_number_of_the_get(get, network, answer):
     """The load that it may have started is then its own."""

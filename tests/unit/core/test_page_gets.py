@@ -7,7 +7,7 @@ from hand_loader import absent, loaded, loaded_large, raised
 from shard_bench import full, ring, value_of
 
 from raycache.core import numbered, page_gets
-from raycache.core.flights import KEPT_S
+from raycache.core.flights import KEPT_S, UNSTORED_KEPT_S
 from raycache.core.messages import Failed, InFlight, Large, Served
 from raycache.core.page_gets import PageGets, Waiting
 
@@ -199,6 +199,30 @@ def test_who_has_gone_is_told_nothing_and_its_number_says_by_a_call_what_it_has_
     assert [each.started for each in (running, joined, ended, other)] == [True, False, True, False]
 
 
+@pytest.mark.parametrize("outcome", [absent(), raised(ValueError("no"))], ids=["absent", "raised"])
+def test_who_waits_and_asks_after_anothers_load_gets_that_ones_end(bench, gets, outcome):
+    """What its own load has brought is gone by then, and no getter runs a third time."""
+    gets.get(number=7)
+    gets.end(*bench.loader.loads, {ALICE: outcome})
+    bench.ask("alice")  # of another, by a call, when nothing is there
+    gets.end(bench.loader.loads[1], {ALICE: outcome})
+    bench.clock.advance(KEPT_S + 1)  # on a machine that stood still
+    bench.shard.tick()
+    (item,) = bench.ask("alice", again=True).items
+
+    assert item.outcome is bench.loader.loads[1].outcome
+    assert len(bench.loader.loads) == 2
+
+
+def test_what_is_not_stored_is_not_kept_for_ever(bench, gets):
+    gets.get(number=7)
+    gets.end(*bench.loader.loads, {ALICE: absent()})
+    bench.clock.advance(UNSTORED_KEPT_S + 1)
+    bench.shard.tick()
+
+    assert bench.shard._flights.ended(ALICE) is None
+
+
 @pytest.mark.parametrize(
     "outcome", [loaded("new"), absent(), raised(ValueError("no"))], ids=["value", "absent", "raised"]
 )
@@ -233,7 +257,7 @@ def test_a_call_is_answered_in_full_however_often_it_comes(bench, gets):
     """Its client waits for it, though the number was answered before."""
     gets.gets.forget(gets.get(number=7))
     gets.end(*bench.loader.loads, {ALICE: absent()})
-    bench.clock.advance(KEPT_S + 1)
+    bench.clock.advance(UNSTORED_KEPT_S + 1)
     bench.shard.tick()
     (item,) = bench.ask("alice", again=True, number=7).items
 
