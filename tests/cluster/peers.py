@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import ray
 from marks import Marks
@@ -15,6 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import raycache
 import raycache.connecting
+from raycache.core.fetch import Fetch
 
 PATIENCE_S = 60.0
 
@@ -42,19 +43,16 @@ def attempt(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Outcome:
 
 
 def get_announced(group: raycache.Group, key: Any, arrivals: Marks, timeout: float | None = None) -> Any:
-    """A get that adds a line when its shard has been asked: from then on it waits for a load, if there is one.
+    """A get that adds a line when its shard has told it to wait for a load."""
+    waits, process = Fetch._waits, str(os.getpid())
 
-    A shard answers the messages of one process in the order in which they were sent.
-    """
+    def announce(fetch: Fetch, name: bytes, started: bool) -> None:
+        waits(fetch, name, started)
+        if process not in arrivals.lines():
+            arrivals.add(process)
 
-    async def get() -> Any:
-        task = asyncio.ensure_future(group.aget(key, timeout=timeout))
-        await asyncio.sleep(0)
-        await group.astats()
-        arrivals.add(str(os.getpid()))
-        return await task
-
-    return asyncio.run(get())
+    with mock.patch.object(Fetch, "_waits", announce):
+        return group.get(key, timeout=timeout)
 
 
 class PeerActor:

@@ -101,15 +101,15 @@ def test_others_have_their_own_deadlines(users: raycache.Group, source: Source, 
     """One gives up, two go on to wait and get the value."""
     source.will("wait", "alice")
     arrivals = Marks(tmp_path / "arrivals")
-    timeouts = [0.2, 60.0, None]
+    impatient, *patient = peers(3)
     calls = [
         peer.start(attempt, get_announced, users, "alice", arrivals, timeout)
-        for peer, timeout in zip(peers(3), timeouts, strict=True)
+        for peer, timeout in zip(patient, [60.0, None], strict=True)
     ]
-    first = result(calls[0])
-    arrivals.await_lines(3)
+    arrivals.await_lines(2)
+    first = impatient.do(attempt, users.get, "alice", timeout=0.2)
     source.behave("alice")
-    others = results(calls[1:])
+    others = results(calls)
 
     assert first.error is raycache.LoadTimeout
     assert [outcome.value for outcome in others] == [Source.value("alice")] * 2
