@@ -32,6 +32,7 @@ class ClusterRay:
         self._processes: list[Process] = []  # that were started here; Ray's others are below them
         with self._starting():
             context = ray.init(
+                address="local",  # whatever Ray runs on this machine already
                 num_cpus=4,
                 object_store_memory=STORE_BYTES,
                 include_dashboard=False,
