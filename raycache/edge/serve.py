@@ -7,7 +7,7 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,13 @@ def _parsed(parse: Callable[[str, str], float]) -> Callable[..., float | None]:
     help="How clients of groupcache's HTTP protocol write a space: %20 or +.",
 )
 @click.option("--token-file", type=_FILE, help=f"File with the bearer token; else {TOKEN}.")
+@click.option(
+    "--allow-host",
+    "hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Without a token only loopback's names are answered over HTTP; one more, as of a proxy. May be repeated.",
+)
 @click.option("--tls-cert", type=_FILE, help="Certificate and chain, in PEM.")
 @click.option("--tls-key", type=_FILE, help="Its key, in PEM.")
 @click.option("--max-body", "body_bytes", callback=_parsed(parse_size), help="Of a request, like 8MiB.")
@@ -67,6 +74,7 @@ def serve(
     groups: str | None,
     escaping: Any,
     token_file: Path | None,
+    hosts: tuple[str, ...],
     tls_cert: Path | None,
     tls_key: Path | None,
     access_log: bool,
@@ -100,7 +108,14 @@ def serve(
     with command.busy("joining the cache"):
         cache = connect(name, address=where)
     with contextlib.closing(cache):
-        app = application(cache, definitions, limits=limits, escaping=escaping, access_log=access_log)
+        app = application(
+            cache,
+            definitions,
+            limits=limits,
+            escaping=escaping,
+            hosts=_hosts(limits, listen[0], hosts),
+            access_log=access_log,
+        )
         server.run(app, lambda addresses: _tell(addresses, tls is not None))
 
 
@@ -116,6 +131,13 @@ def _limits(token_file: Path | None, bounds: Mapping[str, Any]) -> Limits:
 
     token = os.environ.get(TOKEN) if token_file is None else token_file.read_text().strip()
     return Limits(token=token, **{bound: value for bound, value in bounds.items() if value is not None})
+
+
+def _hosts(limits: Limits, http: Address | None, allowed: Sequence[str]) -> Sequence[str] | None:
+    """The gateway's names, beside loopback's; with a token, which other sites do not have, it has any."""
+    if limits.token is not None:
+        return None
+    return allowed if http is None else [*allowed, http.host]
 
 
 def _mapping(named: str) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""The guard before all HTTP routes: the bearer token, requests at once, what nobody caught, and the access log."""
+"""The guard before all HTTP routes: other sites, the token, requests at once, what nobody caught, the access log."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from raycache.edge.gateway.browsers import Browsers
 from raycache.edge.gateway.limits import Limits, TooLarge
 from raycache.edge.gateway.refusals import refusal
 
@@ -24,8 +25,10 @@ OPEN = frozenset({"/healthz", "/"})
 class Guard:
     """An ASGI application around another."""
 
-    def __init__(self, app: ASGIApp, limits: Limits, *, access_log: bool = False) -> None:
-        self._app, self._limits, self._access_log = app, limits, access_log
+    def __init__(
+        self, app: ASGIApp, limits: Limits, *, browsers: Browsers | None = None, access_log: bool = False
+    ) -> None:
+        self._app, self._limits, self._browsers, self._access_log = app, limits, browsers, access_log
         #: Requests that are being answered.
         self.running = 0
 
@@ -38,18 +41,26 @@ class Guard:
             await self._guarded(scope, receive, send)
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (refused := self._refused(scope)) is not None:
+            await refused(scope, receive, send)
+            return
+        self.running += 1
+        try:
+            await self._answered(scope, receive, send)
+        finally:
+            self.running -= 1
+
+    def _refused(self, scope: Scope) -> Response | None:
+        """What is answered to a request that is none of the routes' business."""
         limits = self._limits
+        if self._browsers is not None and (refused := self._browsers.refused(scope)) is not None:
+            return refused
         if limits.token is not None and not self._may(scope):
-            await _refusal(401, "a bearer token is needed: Authorization: Bearer TOKEN")(scope, receive, send)
-        elif self.running >= limits.concurrency:
+            return _refusal(401, "a bearer token is needed: Authorization: Bearer TOKEN")
+        if self.running >= limits.concurrency:
             what = f"{self.running} requests are being answered, which is the most; try again"
-            await _refusal(503, what, limits.retry_after_s)(scope, receive, send)
-        else:
-            self.running += 1
-            try:
-                await self._answered(scope, receive, send)
-            finally:
-                self.running -= 1
+            return _refusal(503, what, limits.retry_after_s)
+        return None
 
     def _may(self, scope: Scope) -> bool:
         given = [value for name, value in scope["headers"] if name == b"authorization"]

@@ -17,10 +17,12 @@ _ERROR = {"$ref": "#/components/schemas/Error"}
 _ERRORS = {
     "400": "What was asked cannot be understood: an escape, a key, a type, a time, a body.",
     "401": "The bearer token is missing, or is another one.",
+    "403": "No token is asked for, and a page of another site had its browser send this.",
     "404": "There is no such group (UnknownGroup), or the key does not exist (NotFound).",
     "406": "The value is neither bytes nor text, and has no JSON, or cannot be had as what is accepted.",
     "413": "The body, the batch or the value is too large.",
     "414": "The key is too long.",
+    "421": "No token is asked for, and Host is no name of the gateway.",
     "502": "The getter raised; the message is the exception's own.",
     "503": "Too many requests at once, or no shard can be reached. Retry-After says when to come again.",
     "504": "The value did not come in time; its load goes on.",
@@ -31,7 +33,7 @@ def _errors(*statuses: int) -> dict[str, Any]:
     """Of these statuses, and of those that every request may end with."""
     return {
         str(status): {"description": _ERRORS[str(status)], "content": {JSON: {"schema": _ERROR}}}
-        for status in (*statuses, 401, 503)
+        for status in (*statuses, 401, 421, 503)
     }
 
 
@@ -108,7 +110,7 @@ def _put() -> dict[str, Any]:
             "description": "JSON is the value that it says, text is text, everything else is bytes.",
             "content": {BYTES: {"schema": {}}, TEXT: {"schema": _TEXT}, JSON: {"schema": {}}},
         },
-        "responses": {"204": {"description": "No get returns an older value."}, **_errors(400, 404, 413, 414)},
+        "responses": {"204": {"description": "No get returns an older value."}, **_errors(400, 403, 404, 413, 414)},
     }
 
 
@@ -119,7 +121,7 @@ def _delete() -> dict[str, Any]:
         "parameters": [_TYPE],
         "responses": {
             "200": _answer("No get returns the old value.", _object(removed={"type": "integer"})),
-            **_errors(400, 404, 414),
+            **_errors(400, 403, 404, 414),
         },
     }
 
@@ -134,7 +136,7 @@ def _get_many() -> dict[str, Any]:
             "200": _answer(
                 "One row for each key, in the order asked.", _object(values={"type": "array", "items": _ROW})
             ),
-            **_errors(400, 404, 413, 414, 502, 504),
+            **_errors(400, 403, 404, 413, 414, 502, 504),
         },
     }
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from requests_to import requested
 
 from raycache.edge import cli, serve
 from raycache.edge.gateway.server import Address, Server
@@ -75,6 +77,26 @@ def test_the_token_is_that_of_the_file_else_of_the_environment(served, arguments
     run(*arguments, **environment)
 
     assert served[0].limits.token == token
+
+
+@pytest.mark.parametrize(
+    ("arguments", "host", "status"),
+    [
+        ([], "localhost", 200),
+        ([], "evil.example", 421),
+        (["--http", "localhost.localdomain:0", "--allow-host", "a.example"], "localhost.localdomain", 200),
+        (["--allow-host", "a.example", "--allow-host", "b.example"], "b.example:443", 200),
+        (["--grpc", "0"], "evil.example", 421),
+        (["--token-file", "token"], "evil.example", 200),
+    ],
+)
+def test_without_a_token_browsers_know_it_by_its_own_names_alone(served, monkeypatch, arguments, host, status):
+    monkeypatch.setattr(Address, "loopback", True)  # whatever the machine makes of these names
+    Path("token").write_text("s3cret")
+    assert run(*arguments).exit_code == 0
+    response = asyncio.run(requested(served[0], "GET", "/", headers={"host": host}))
+
+    assert response.status_code == status
 
 
 def test_bounds_and_groups_are_what_was_said(served, cache):
