@@ -1,13 +1,19 @@
 """Connections of HTTP that cannot be held for nothing: uvicorn's protocol, with bounds in bytes, number and time.
 
-uvicorn lets a client take for ever to send a request, and a request's head grow without end. Whoever is late is seen
-by a look at all connections once a second, since a timer for each request would cost every request.
+uvicorn lets a client take for ever to send a request, a request's head grow without end, and requests queue up without
+end. Whoever is late is seen by a look at all connections once a second, since a timer for each request would cost
+every request.
+
+What a request offers to speak instead of HTTP/1.1 (`Upgrade`) is never taken up. uvicorn's parser takes what follows
+the head of such a request for the other protocol: a body would be lost, and what is in it be the next request. So the
+head is read again, without the offer.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from raycache.edge.gateway.limits import Limits
@@ -17,6 +23,8 @@ _PHRASES = {408: "Request Timeout", 431: "Request Header Fields Too Large", 503:
 #: How long a client has to read why its connection ends. Closed at once, with bytes that nobody has read, it
 #: would be reset, and the answer lost.
 LINGER_S = 2.0
+#: What is read at once, up to 256 KiB, is looked at in pieces: it may be one head, or thousands of requests.
+PIECE = 16 << 10
 
 
 class Connection(HttpToolsProtocol):
@@ -40,13 +48,38 @@ class Connection(HttpToolsProtocol):
         self._allowed_s, self._due, self._idle = allowed_s, self.loop.time() + allowed_s, idle
 
     def data_received(self, data: bytes) -> None:
-        if self._ended or self.transport.is_closing():
-            return
-        self._head_bytes += len(data)
-        super().data_received(data)
-        if self._head_bytes > self.limits.head_bytes and not self.transport.is_closing():
-            what = f"the head of a request has more than {self.limits.head_bytes:,} bytes, which is the most"
-            self._end(431, "TooLarge", what)
+        for start in range(0, len(data), PIECE):
+            if self._ended or self.transport.is_closing():
+                return
+            piece = data[start : start + PIECE]
+            self._head_bytes += len(piece)
+            self._feed(piece)
+            if self._head_bytes > self.limits.head_bytes and not self.transport.is_closing():
+                what = f"the head of a request has more than {self.limits.head_bytes:,} bytes, which is the most"
+                self._end(431, "TooLarge", what)
+            elif len(self.pipeline) > self.limits.concurrency:
+                self.transport.abort()
+
+    def _feed(self, data: bytes) -> None:
+        """As uvicorn does, but for offers of other protocols."""
+        self._unset_keepalive_if_required()
+        try:
+            while data:
+                data = self._parsed(data)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+
+    def _parsed(self, data: bytes) -> bytes:
+        """What is to be parsed next: what follows an offer, behind its head."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            return self._head_without_offer() + data[offer.args[0] :]
+        return b""
+
+    def _head_without_offer(self) -> bytes:
+        line = b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        return line + b"".join(b"%s: %s\r\n" % each for each in self.headers if each[0] != b"upgrade") + b"\r\n"
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -54,6 +87,10 @@ class Connection(HttpToolsProtocol):
             self._expect(self.limits.head_s)
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":  # it is nothing but an offer
+                raise httptools.HttpParserInvalidMethodError("no tunnel begins here")
+            return
         super().on_headers_complete()
         self._head_bytes = 0
         self._expect(self.limits.body_s)
@@ -61,6 +98,10 @@ class Connection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._head_bytes = 0
         super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         self._expect(self.limits.idle_s, idle=True)
@@ -92,6 +133,9 @@ class Connection(HttpToolsProtocol):
 
     def _end(self, status: int, kind: str, message: str, headers: str = "") -> None:
         """Says why, if no answer has begun, and reads no more of what is sent."""
+        if self.pipeline:  # that of an earlier request may have begun
+            self.transport.abort()
+            return
         if not self._busy or not self.cycle.response_started:
             body = error_body(kind, message)
             head = f"HTTP/1.1 {status} {_PHRASES[status]}\r\ncontent-type: application/json\r\nconnection: close\r\n"

@@ -70,11 +70,31 @@ class Tls:
 
 
 class _Http(uvicorn.Server):
-    """uvicorn without its signals, and with an eye on its connections."""
+    """uvicorn without its signals, and with an eye on its connections, from their handshakes on."""
+
+    def __init__(self, config: uvicorn.Config, handshake_s: float) -> None:
+        super().__init__(config)
+        self._handshake_s = handshake_s
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield  # they are of the whole gateway
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """In place of uvicorn's, which leaves handshakes of TLS the minute that asyncio has for them."""
+
+        def connection() -> asyncio.Protocol:
+            return self.config.http_protocol_class(config=self.config, server_state=self.server_state, app_state={})  # type: ignore[call-arg]
+
+        bound = self._handshake_s if self.config.ssl is not None else None
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(
+                connection, sock=each, ssl=self.config.ssl, ssl_handshake_timeout=bound, backlog=BACKLOG
+            )
+            for each in sockets or ()
+        ]
+        self.started = True
 
     async def look(self) -> None:
         """Goes on for ever."""
@@ -143,7 +163,7 @@ class Server:
         await asyncio.gather(*(end(self._limits.stop_s) for end in ends))
 
     async def _start_http(self, app: Application, listening: socket.socket) -> End:
-        http = _Http(self._config(app))
+        http = _Http(self._config(app), self._limits.head_s)
         serving = asyncio.create_task(http.serve([listening]))
         looking = asyncio.create_task(http.look())
         self.addresses["http"] = Address(*listening.getsockname()[:2])
@@ -192,7 +212,6 @@ class Server:
             log_level="critical",  # what clients do wrong is theirs, and the guard logs what we do
             access_log=False,
             server_header=False,
-            backlog=BACKLOG,
             timeout_keep_alive=limits.idle_s,  # type: ignore[arg-type]  # parts of seconds will do
             timeout_graceful_shutdown=limits.stop_s,  # type: ignore[arg-type]
             ssl_certfile=None if self._tls is None else self._tls.certificate,

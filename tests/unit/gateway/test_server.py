@@ -147,6 +147,9 @@ def test_what_is_no_request_has_a_status_and_ends_the_connection(cache, users):
         "many headers": (b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 100_000, 431),
         "trailers": (PUT + b"transfer-encoding: chunked\r\n\r\n0\r\n" + b"x: y\r\n" * 100_000, 431),
         "a large body": (PUT + b"content-length: 99999999\r\n\r\n", 413),
+        "a head of more than its bound in one piece": (b"GET / HTTP/1.1\r\nx: " + b"y" * 99_000 + b"\r\n\r\n", 431),
+        "a tunnel": (b"CONNECT /v1/groups HTTP/1.1\r\nhost: g\r\n\r\n", 400),
+        "a tunnel to somewhere": (b"CONNECT a:80 HTTP/1.1\r\nhost: g\r\n\r\n", 400),
         "TLS": (b"\x16\x03\x01\x02\x00\x01\x00", 400),
         "no target": (b"GET\r\n\r\n", 400),
         "no method": (b"BREW /v1/groups HTTP/1.1\r\nhost: g\r\n\r\n", 400),
@@ -196,6 +199,34 @@ def test_a_connection_serves_many_requests(cache, users):
     run(cache, ask)
 
     assert users.stats().gets == 5
+
+
+@pytest.mark.parametrize("offer", [b"h2c", b"websocket"])
+@pytest.mark.parametrize(
+    "framing", [b"content-length: 3\r\n\r\nabc", b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"]
+)
+def test_an_offer_of_another_protocol_takes_nothing_from_a_request(cache, users, offer, framing):
+    """... as clients of HTTP/2 make it: neither its body, nor what comes behind it."""
+    head = b"connection: upgrade, http2-settings\r\nhttp2-settings: AAMAAABk\r\nupgrade: " + offer + b"\r\n"
+
+    async def ask(port):
+        return await sent(port, PUT + head + framing + LAST.replace(b"/a ", b"/b "))
+
+    answer = run(cache, ask)
+
+    assert (status(answer), answer.endswith(b"value of 'b'")) == (204, True)
+    assert users.get("a") == b"abc"
+
+
+def test_requests_do_not_queue_up_without_end_in_a_connection(cache, users, getter, gate):
+    getter.gates["a"] = gate()
+
+    async def ask(port):
+        answer = await sent(port, GET * 9)
+        getter.gates["a"].open()
+        return answer
+
+    assert run(cache, ask, concurrency=5) == b""
 
 
 # -------------------------------------------------------------------------------------------------------- the end
@@ -269,6 +300,19 @@ def test_both_protocols_are_served_over_tls(cache, users, tls):
             await server.stop()
 
     assert asyncio.run(ask()) == ("value of 'a'", b"value of 'a'")
+
+
+@pytest.mark.parametrize("hello", [b"", b"\x16\x03\x01\x02"])
+def test_a_client_that_does_not_finish_its_handshake_is_not_waited_for(cache, tls, hello):
+    async def ask():
+        server = Server(Limits(head_s=0.1), Address("127.0.0.1", 0), None, tls)
+        await server.start(application(cache))
+        try:
+            return await sent(server.addresses["http"].port, hello)
+        finally:
+            await server.stop()
+
+    assert asyncio.run(ask()) == b""
 
 
 # ------------------------------------------------------------------------------------------------------ addresses
