@@ -43,6 +43,8 @@ async def hung_up(scope: Any, receive: Any, send: Any) -> None:
         ("/_groupcache/users/alice", missing, {("groupcache", "404"): 1}),
         ("/v1/groups", missing, {("rest", "404"): 1}),
         ("/v1/groups", hung_up, {("rest", "499"): 1}),
+        ("/v1/page", missing, {}),
+        ("/v1/pages", missing, {("rest", "404"): 1}),
         ("/metrics", missing, {}),
         ("/", missing, {}),
     ],

@@ -8,6 +8,8 @@ from raycache.edge.metrics import Requests
 
 #: Which protocol a path is of, by how it begins; what is of none is asked by people and probes, and not counted.
 PROTOCOLS = {"/_groupcache/": "groupcache", "/v1/": "rest"}
+#: The page asks this every second.
+PAGE = "/v1/page"
 #: Of a request whose client went away before there was an answer.
 GONE = "499"
 
@@ -39,4 +41,6 @@ class CountedHTTP:
 
 def _protocol(scope: Scope) -> str | None:
     path = scope["path"].removeprefix(scope.get("root_path", ""))
+    if path == PAGE:
+        return None
     return next((protocol for start, protocol in PROTOCOLS.items() if path.startswith(start)), None)

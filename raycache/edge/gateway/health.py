@@ -56,6 +56,6 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
 
     async def _reachable(self) -> bool:
         try:
-            return any(shard.reachable for shard in await self._served.shards())
+            return any(shard.reachable for shard in await self._served.health())
         except Exception:  # it is closed, or Ray has gone: whatever it is, nothing is served
             return False

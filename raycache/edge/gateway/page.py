@@ -9,7 +9,6 @@ a second for it: what came last is shown then, and how old it is.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import re
@@ -26,6 +25,7 @@ from starlette.routing import Route
 from raycache.edge import text
 from raycache.edge.gateway.refusals import Reading
 from raycache.edge.gateway.served import Served
+from raycache.edge.gateway.shared import Shared
 from raycache.edge.status import Look, look
 from raycache.glance import Glance, Seen
 
@@ -73,16 +73,11 @@ class Figures:
     """Looks at a cache for all who ask in one event loop: those who ask within a second get the same."""
 
     def __init__(self, take: Callable[[], Look], clock: Callable[[], float] = time.monotonic) -> None:
-        self._glance, self._clock = Glance(take, clock=clock), clock
-        self._looking: asyncio.Task[Seen[Look]] | None = None
-        self._began = 0.0
+        self._seen = Shared(Glance(take, clock=clock).look, FRESH_S, clock)
 
     async def look(self) -> Seen[Look]:
         """What came last, and when by the clock."""
-        if self._looking is None or (self._looking.done() and self._clock() - self._began >= FRESH_S):
-            self._began = self._clock()
-            self._looking = asyncio.create_task(asyncio.to_thread(self._glance.look))
-        return await asyncio.shield(self._looking)  # who goes away takes it from nobody else
+        return await self._seen.answer()
 
 
 def as_document(seen: Seen[Look], now: float) -> dict[str, Any]:

@@ -185,7 +185,7 @@ class Rest:
     async def _health(self, request: Request) -> Response:
         """Whether any shard can be reached: without one gets would all be loads in this very process."""
         try:
-            shards = await self._served.shards()
+            shards = await self._served.health()
         except CacheUnavailable as error:
             return self._error(error)
         up = sum(shard.reachable for shard in shards)

@@ -18,6 +18,7 @@ from raycache.core.keys import Key
 from raycache.core.lookup import Lookup, Reader
 from raycache.core.messages import ShardInfo
 from raycache.core.stats import Stats
+from raycache.edge.gateway.shared import Shared
 from raycache.errors import GroupConflict, InvalidOption, NotFound, UnknownGroup
 from raycache.group import Group
 
@@ -25,6 +26,8 @@ from raycache.group import Group
 Definition = Callable[[Any], Any] | Mapping[str, Any] | None
 T = TypeVar("T")
 
+#: How long probes wait for shards that have answered not long ago, and how long ago that is at most.
+PATIENCE_S, HELD_S = 0.5, 15.0
 _ABSENT: Any = object()
 #: Tiers by the counters of `Stats`. Everything else takes a load.
 _TIERS = {"near_hits": "near", "page_hits": "page", "shard_hits": "shard"}
@@ -50,8 +53,10 @@ class Served:
         self.cache = cache
         self._fixed = groups is not None
         self._groups = {name: _registered(cache, name, given) for name, given in (groups or {}).items()}
-        self._looked = -math.inf  # when the directory was last asked, by the loop's clock
-        self._looking = asyncio.Lock()
+        self._open = Shared(cache.registry.open_all)
+        self._stats = Shared(cache.stats_by_group)
+        self._shards = Shared(self._ask_shards)
+        self._seen: tuple[float, list[ShardInfo]] = -math.inf, []  # when the shards last answered, and what
 
     # ------------------------------------------------------------------------------------------------ groups
 
@@ -69,14 +74,8 @@ class Served:
 
     async def look(self) -> None:
         """Asks the directory which groups there are; those who want to know at the same time ask once."""
-        if self._fixed:
-            return
-        asked = asyncio.get_running_loop().time()
-        async with self._looking:
-            if self._looked < asked:
-                began = asyncio.get_running_loop().time()
-                self._groups = await asyncio.to_thread(self.cache.registry.open_all)
-                self._looked = began
+        if not self._fixed:
+            self._groups = await self._open.answer()
 
     async def _with(self, name: str, use: Callable[[Group], Awaitable[T]]) -> T:
         """Does something with a group; once more if it was replaced since it was looked up."""
@@ -132,12 +131,27 @@ class Served:
 
     async def stats(self) -> dict[str, Stats]:
         """Counters of the groups that are served, by name."""
-        stats = await asyncio.to_thread(self.cache.stats_by_group)
+        stats = await self._stats.answer()
         return {name: each for name, each in stats.items() if not self._fixed or name in self._groups}
 
     async def shards(self) -> list[ShardInfo]:
         """One record for each shard, also for those that do not answer."""
-        return await asyncio.to_thread(self.cache.shards)
+        return await self._shards.answer()
+
+    async def health(self) -> list[ShardInfo]:
+        """The same for probes, which give up soon: one shard that hangs holds up the answers of all for ten seconds."""
+        answer = asyncio.ensure_future(self.shards())
+        at, shards = self._seen
+        await asyncio.wait([answer], timeout=PATIENCE_S if time.monotonic() - at < HELD_S else None)
+        if answer.done():
+            return answer.result()
+        answer.cancel()
+        return shards
+
+    def _ask_shards(self) -> list[ShardInfo]:
+        began, shards = time.monotonic(), self.cache.shards()
+        self._seen = began, shards
+        return shards
 
 
 def _hit(look: Lookup, full: bytes, value: Any, now: float) -> Hit:

@@ -8,8 +8,9 @@ import time
 import pytest
 
 from raycache.core.lookup import Lookup
+from raycache.edge.gateway import served as served_module
 from raycache.edge.gateway.served import Hit, Served
-from raycache.errors import GroupConflict, InvalidKey, InvalidOption, NotFound, UnknownGroup
+from raycache.errors import CacheUnavailable, GroupConflict, InvalidKey, InvalidOption, NotFound, UnknownGroup
 
 
 @pytest.fixture
@@ -198,3 +199,48 @@ def test_only_the_groups_that_are_given_are_served(cache, users):
 def test_a_group_that_is_no_getter_is_refused(cache):
     with pytest.raises(InvalidOption, match=r"groups\['a'\]='b' is neither"):
         Served(cache, {"a": "b"})
+
+
+# -------------------------------------------------------------------------------------------------------- probes
+
+
+def test_many_probes_cost_one_question(cache, monkeypatch):
+    asked, shards = [], cache.shards
+    monkeypatch.setattr(cache, "shards", lambda: asked.append(1) or shards())
+    served = Served(cache)
+
+    async def probe():
+        return await asyncio.gather(*(served.health() for _ in range(100)))
+
+    assert {len(answer) for answer in asyncio.run(probe())} == {1}
+    assert len(asked) <= 2
+
+
+def test_a_probe_waits_for_no_shard_that_hangs_if_there_was_an_answer(cache, monkeypatch, gate):
+    hangs, shards = gate(), cache.shards
+    monkeypatch.setattr(served_module, "PATIENCE_S", 0.05)
+
+    async def probe():
+        served = Served(cache)
+        first = await served.health()
+        monkeypatch.setattr(cache, "shards", lambda: hangs.passing() or shards())
+        again = await served.health()
+        hangs.open()
+        return first, again
+
+    first, again = asyncio.run(probe())
+
+    assert again is first
+
+
+def test_an_answer_of_long_ago_is_none(cache, served, monkeypatch):
+    monkeypatch.setattr(served_module, "HELD_S", 0.0)
+    monkeypatch.setattr(served_module, "PATIENCE_S", 0.0)
+
+    async def probe():
+        await served.health()
+        cache.destroy()
+        return await served.health()
+
+    with pytest.raises(CacheUnavailable):
+        asyncio.run(probe())
