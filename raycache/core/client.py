@@ -368,7 +368,8 @@ class Client:
         self.members.check_open()
         (view,) = yield Wait([self._network.ask_directory(GetView())], PATIENCE_S)
         if not isinstance(view, View):
-            raise CacheUnavailable(f"the directory of the cache does not answer: {view}")
+            why = view.reason if isinstance(view, Failed) else f"nothing came within {PATIENCE_S:g} s"
+            raise CacheUnavailable(f"the directory of the cache does not answer: {why}; is Ray still there?")
         self.members.see(view)
         ids = list(view.ring.members)
         answers = yield Wait([self._network.ask(id, Describe()) for id in ids], PATIENCE_S)

@@ -56,7 +56,7 @@ class Served:
         self._open = Shared(cache.registry.open_all)
         self._stats = Shared(cache.stats_by_group)
         self._shards = Shared(self._ask_shards)
-        self._seen: tuple[float, list[ShardInfo]] = -math.inf, []  # when the shards last answered, and what
+        self._seen: tuple[float, list[ShardInfo] | None] = -math.inf, None  # when shards were last asked, and what came
 
     # ------------------------------------------------------------------------------------------------ groups
 
@@ -142,15 +142,19 @@ class Served:
         """The same for probes, which give up soon: one shard that hangs holds up the answers of all for ten seconds."""
         answer = asyncio.ensure_future(self.shards())
         at, shards = self._seen
-        await asyncio.wait([answer], timeout=PATIENCE_S if time.monotonic() - at < HELD_S else None)
-        if answer.done():
+        recent = shards is not None and time.monotonic() - at < HELD_S
+        await asyncio.wait([answer], timeout=PATIENCE_S if recent else None)
+        if shards is None or answer.done():
             return answer.result()
         answer.cancel()
         return shards
 
     def _ask_shards(self) -> list[ShardInfo]:
-        began, shards = time.monotonic(), self.cache.shards()
-        self._seen = began, shards
+        began, shards = time.monotonic(), None
+        try:
+            shards = self.cache.shards()
+        finally:
+            self._seen = began, shards
         return shards
 
 

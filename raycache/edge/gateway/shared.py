@@ -28,6 +28,13 @@ class Shared(Generic[T]):
             if self._asking is None or self._asking.done():
                 self._began = self._clock()
                 self._asking = asyncio.create_task(asyncio.to_thread(self._question))
+                self._asking.add_done_callback(_looked_at)
             else:  # it may not see what was so before this was asked
                 await asyncio.wait([self._asking])
         return await asyncio.shield(self._asking)  # who goes away takes it from nobody else
+
+
+def _looked_at(asked: asyncio.Task[T]) -> None:
+    """So that a failure for which nobody waits any more fills no log."""
+    if not asked.cancelled():
+        asked.exception()

@@ -244,3 +244,28 @@ def test_an_answer_of_long_ago_is_none(cache, served, monkeypatch):
 
     with pytest.raises(CacheUnavailable):
         asyncio.run(probe())
+
+
+def test_a_probe_after_a_failure_is_told_what_is_so_now(cache, monkeypatch, gate):
+    """... even if the one before gave up waiting for it."""
+    hangs = gate()
+    monkeypatch.setattr(served_module, "PATIENCE_S", 0.05)
+
+    def fail():
+        hangs.passing()
+        raise CacheUnavailable("the directory does not answer")
+
+    async def probe():
+        served = Served(cache)
+        await served.health()
+        with monkeypatch.context() as patched:
+            patched.setattr(cache, "shards", fail)
+            assert await served.health()
+            hangs.open()
+            with pytest.raises(CacheUnavailable):
+                await served.shards()
+            patched.setattr(served_module, "PATIENCE_S", 0.0)
+            await served.health()
+
+    with pytest.raises(CacheUnavailable, match="the directory"):
+        asyncio.run(probe())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 
 import pytest
@@ -85,3 +86,27 @@ def test_who_goes_away_takes_the_answer_from_nobody_else(question):
         return await staying
 
     assert asyncio.run(ask()) in (1, 2)
+
+
+def test_a_failure_that_nobody_waits_for_is_not_logged(gate, caplog):
+    held = gate()
+
+    def fail():
+        held.passing()
+        raise CacheUnavailable("no")
+
+    async def ask():
+        shared = Shared(fail)
+        (gone,) = await asked(shared, 1)
+        await asyncio.to_thread(held.await_arrival)
+        gone.cancel()
+        await asyncio.wait([gone])
+        held.open()
+        with pytest.raises(CacheUnavailable):
+            await shared.answer()
+        del shared
+        gc.collect()
+
+    asyncio.run(ask())
+
+    assert caplog.records == []
