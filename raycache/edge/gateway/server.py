@@ -7,6 +7,7 @@ import contextlib
 import ipaddress
 import signal
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,17 @@ class Tls:
 
     certificate: Path
     key: Path
+
+    def __post_init__(self) -> None:
+        """Raises InvalidOption for files that no server could start with."""
+        try:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate, self.key, password="")  # nobody is asked for one
+        except OSError as error:  # that of TLS is one
+            raise InvalidOption(
+                f"--tls-cert={self.certificate} and --tls-key={self.key} cannot be used: {error}; give a certificate "
+                f"and its key, both in PEM and without a password"
+            ) from None
 
 
 class _Http(uvicorn.Server):

@@ -5,12 +5,16 @@ Nothing is ever pickled for the outside, and nothing that comes from there is un
 
 from __future__ import annotations
 
+import codecs
 import json
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 BYTES, TEXT, JSON = "application/octet-stream", "text/plain", "application/json"
 _CHARSET = "; charset=utf-8"
+#: Codecs of Python that no client means; the time of the first grows with the square of the length.
+_NO_CHARSETS = frozenset({"punycode", "idna", "unicode-escape", "raw-unicode-escape"})
 
 
 class NoJson(Exception):
@@ -66,13 +70,20 @@ def to_json(value: Any) -> bytes:
 def from_json(body: bytes) -> Any:
     """What a JSON document says; raises ValueError."""
     try:
-        return json.loads(body, parse_constant=_no_constant)
+        return json.loads(body, parse_constant=_no_constant, parse_float=_finite)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
 
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"JSON has no {name}")
+
+
+def _finite(number: str) -> float:
+    """What could not be shown again is not taken."""
+    if math.isinf(value := float(number)):
+        raise ValueError(f"{number:.100} is too large for a number")
+    return value
 
 
 def value_of(body: bytes, content_type: str) -> Any:
@@ -85,6 +96,8 @@ def value_of(body: bytes, content_type: str) -> Any:
         return body
     charset = dict(_parameters(parameters)).get("charset", "utf-8")
     try:
+        if codecs.lookup(charset).name in _NO_CHARSETS:
+            raise LookupError
         return body.decode(charset)
     except LookupError:
         raise ValueError(f"there is no charset {charset!r:.100}; write text as UTF-8") from None

@@ -39,6 +39,7 @@ def run(*arguments, **environment):
         (["--grpc", ":0"], "give --token-file=FILE or RAYCACHE_TOKEN"),
         (["--http", "nowhere"], "--http='nowhere' is no address"),
         (["--tls-cert", __file__], "--tls-cert and --tls-key go together"),
+        (["--tls-cert", "empty", "--tls-key", "empty"], "--tls-cert=empty and --tls-key=empty cannot be used"),
         (["--token-file", "empty"], "the token is empty"),
         (["--groups", "nothing:GROUPS"], "--groups='nothing:GROUPS' names nothing"),
         (["--groups", "os"], "write MODULE:NAME"),

@@ -277,11 +277,11 @@ def test_what_does_not_end_is_told_so(cache, users, getter, gate):
 @pytest.fixture
 def tls(tmp_path):
     """A certificate of one's own for loopback."""
-    files = Tls(tmp_path / "certificate.pem", tmp_path / "key.pem")
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     command = "openssl req -x509 -nodes -days 2 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -subj /CN=test"
-    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-out", files.certificate, "-keyout", files.key]
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-out", certificate, "-keyout", key]
     subprocess.run([*command.split(), *names], check=True, capture_output=True)
-    return files
+    return Tls(certificate, key)
 
 
 def test_both_protocols_are_served_over_tls(cache, users, tls):
