@@ -7,15 +7,14 @@ deadline goes with its get; the load goes on for others.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from raycache.edge.gateway import messages
+from raycache.edge.gateway.calls import Refused, Room, message
 from raycache.edge.gateway.counted_calls import CountedCalls
 from raycache.edge.gateway.health import Health
 from raycache.edge.gateway.limits import Limits, TooLarge
@@ -25,14 +24,8 @@ from raycache.edge.metrics import Requests
 from raycache.errors import CacheUnavailable, InvalidKey, LoadTimeout, NotFound, UnknownGroup
 
 _Code = grpc.StatusCode
-
-
-class _Refused(Exception):
-    """The call cannot be answered: a status and its text."""
-
-    def __init__(self, code: grpc.StatusCode, text: str) -> None:
-        super().__init__(text)
-        self.code = code
+#: Calls at once beside those of `pb.GroupCache`, which have a bound of their own: of health, and of reflection.
+OTHERS = 256
 
 
 def server(served: Served, limits: Limits, requests: Requests | None = None) -> tuple[grpc.aio.Server, Health]:
@@ -41,7 +34,7 @@ def server(served: Served, limits: Limits, requests: Requests | None = None) -> 
     token = [_Token(limits)] if limits.token is not None else []
     server = grpc.aio.server(
         interceptors=[*counted, *token],
-        maximum_concurrent_rpcs=limits.concurrency,
+        maximum_concurrent_rpcs=limits.concurrency + OTHERS,
         options=[
             ("grpc.max_receive_message_length", limits.body_bytes),
             ("grpc.max_allowed_incoming_connections", limits.connections),
@@ -55,16 +48,16 @@ def server(served: Served, limits: Limits, requests: Requests | None = None) -> 
 
 def add_to(server: grpc.aio.Server, served: Served, limits: Limits) -> Health:
     """Adds the services to a server that is the caller's own, which bounds calls and messages itself."""
-    calls = _GroupCache(served, limits)
+    calls, room = _GroupCache(served, limits), Room(limits.concurrency)
     methods = {"Get": calls.get, "Delete": calls.delete}
     # As streams of one message, the same on the wire: else a call whose message does not come is held for ever.
     handlers = {
-        name: grpc.stream_unary_rpc_method_handler(_answering(method, limits.body_s))
+        name: grpc.stream_unary_rpc_method_handler(_answering(method, room, limits.body_s))
         for name, method in methods.items()
     }
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(messages.SERVICE, handlers)])
-    health = Health(served)
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    health = Health(served, limits.head_s)
+    groups = grpc.method_handlers_generic_handler(messages.SERVICE, handlers)
+    server.add_generic_rpc_handlers([groups, health.handler()])
     names = [messages.SERVICE, Health.NAME, reflection.SERVICE_NAME]
     reflection.enable_server_reflection(names, server, pool=messages.POOL)
     return health
@@ -90,20 +83,21 @@ class _GroupCache:
         try:
             request = messages.parsed(messages.Request, data)
         except ValueError as error:
-            raise _Refused(_Code.INTERNAL, str(error)) from None
+            raise Refused(_Code.INTERNAL, str(error)) from None
         if not request.key:
-            raise _Refused(_Code.UNKNOWN, "key required")
+            raise Refused(_Code.UNKNOWN, "key required")
         return request.group, self._limits.check_key(request.key)
 
 
 def _answering(
-    method: Callable[[bytes, float | None], Awaitable[bytes]], body_s: float
+    method: Callable[[bytes, float | None], Awaitable[bytes]], room: Room, body_s: float
 ) -> Callable[[Any, Any], Awaitable[bytes]]:
-    """A method whose message comes in time, and whose errors are statuses."""
+    """A method for which there is room, whose message comes in time, and whose errors are statuses."""
 
     async def answer(_: Any, context: Any) -> bytes:
         try:
-            return await method(await _message(context, body_s), context.time_remaining())
+            with room:
+                return await method(await message(context, body_s), context.time_remaining())
         except Exception as error:
             code, text = _status(error)
         await context.abort(code, text.encode("utf-8", "backslashreplace").decode())
@@ -112,34 +106,10 @@ def _answering(
     return answer
 
 
-async def _message(context: Any, body_s: float) -> bytes:
-    """The message of a call. With a timer, as `asyncio.wait_for` has a task of its own, a tenth of all a call takes."""
-    late, task = False, asyncio.current_task()
-
-    def end() -> None:
-        nonlocal late
-        late = True
-        if task is not None:
-            task.cancel()
-
-    timer = asyncio.get_running_loop().call_later(body_s, end)
-    try:
-        data = await context.read()
-    except asyncio.CancelledError:
-        if not late:  # the client has gone
-            raise
-        raise _Refused(_Code.DEADLINE_EXCEEDED, f"the message of the call did not come within {body_s:g} s") from None
-    finally:
-        timer.cancel()
-    if data is grpc.aio.EOF:
-        raise _Refused(_Code.INVALID_ARGUMENT, "the call has no message")
-    return bytes(data)
-
-
 def _status(error: Exception) -> tuple[grpc.StatusCode, str]:
     text = str(error) or type(error).__name__
     match error:
-        case _Refused():
+        case Refused():
             return error.code, text
         case UnknownGroup():
             return _Code.UNKNOWN, "group not found"

@@ -201,9 +201,54 @@ def test_calls_beyond_the_limit_are_refused_and_others_are_answered(inline, gett
             getter.gates["Tom"].open()
             await first
             await call(channel, GET)
-            return refused.value.code()
+            return refused.value.code(), refused.value.details()
 
-    assert asyncio.run(talk()) == grpc.StatusCode.RESOURCE_EXHAUSTED
+    what = "1 calls are being answered, which is the most; try again"
+    assert asyncio.run(talk()) == (grpc.StatusCode.RESOURCE_EXHAUSTED, what)
+
+
+def test_a_gateway_that_is_busy_answers_for_its_health(inline, getter, gate):
+    """Who is refused would have it restarted in the middle of its work."""
+    getter.gates["Tom"] = gate()
+    cache = inline()
+    cache.group("scores", getter)
+
+    async def talk():
+        async with serving(Served(cache), Limits(concurrency=1)) as channel:
+            busy = asyncio.ensure_future(call(channel, GET))
+            await asyncio.to_thread(getter.gates["Tom"].await_arrival)
+            status = (await ask_health(channel)).status
+            getter.gates["Tom"].open()
+            await busy
+            return status
+
+    assert asyncio.run(talk()) == SERVING
+
+
+def watch(channel):
+    return health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+
+
+def check_without_message(channel):
+    return channel.stream_unary("/grpc.health.v1.Health/Check")()
+
+
+@pytest.mark.parametrize("hold", [watch, check_without_message])
+def test_questions_about_health_keep_no_other_call_from_being_answered(inline, monkeypatch, hold):
+    """They need no token: whoever can reach the port could end the service for all."""
+    monkeypatch.setattr(health, "MOST", 1)
+
+    async def talk():
+        async with serving(Served(inline()), Limits(concurrency=1)) as channel:
+            held, refused = hold(channel), hold(channel)
+            code, text = await refused.code(), await refused.details()
+            with pytest.raises(grpc.aio.AioRpcError) as answered:
+                await call(channel, GET)
+            held.cancel()
+            return code, text, answered.value.details()
+
+    what = "1 calls are being answered, which is the most; try again"
+    assert asyncio.run(talk()) == (grpc.StatusCode.RESOURCE_EXHAUSTED, what, "group not found")
 
 
 def test_connections_beyond_the_limit_are_refused_until_one_ends():
@@ -247,10 +292,13 @@ def test_a_connection_that_comes_to_no_call_is_ended(sent):
     assert asyncio.run(talk())
 
 
-@pytest.mark.parametrize("method", [GET, DELETE])
+CHECK, WATCH = "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"
+
+
+@pytest.mark.parametrize("method", [GET, DELETE, CHECK, WATCH])
 def test_a_call_whose_message_does_not_come_is_ended(method):
     async def talk():
-        async with serving(Shown(), Limits(body_s=0.05)) as channel:
+        async with serving(Shown(), Limits(body_s=0.05, head_s=0.05)) as channel:
             held = channel.stream_unary(method)()
             return await held.code(), await held.details()
 
@@ -260,10 +308,11 @@ def test_a_call_whose_message_does_not_come_is_ended(method):
     )
 
 
-def test_a_call_that_ends_without_a_message_is_refused():
+@pytest.mark.parametrize("method", [GET, DELETE, CHECK, WATCH])
+def test_a_call_that_ends_without_a_message_is_refused(method):
     async def talk():
         async with serving(Shown()) as channel:
-            empty = channel.stream_unary(GET)(iter(()))
+            empty = channel.stream_unary(method)(iter(()))
             return await empty.code(), await empty.details()
 
     assert asyncio.run(talk()) == (grpc.StatusCode.INVALID_ARGUMENT, "the call has no message")
@@ -317,13 +366,21 @@ def test_health_is_that_of_the_cache(inline, service):
 
 
 def test_the_health_of_another_service_is_not_found(inline):
-    async def talk():
-        async with serving(Served(inline())) as channel:
-            with pytest.raises(grpc.aio.AioRpcError) as error:
-                await ask_health(channel, "pb.Other")
-            return error.value.code()
+    other = health_pb2.HealthCheckRequest(service="pb.Other").SerializeToString()
 
-    assert asyncio.run(talk()) == grpc.StatusCode.NOT_FOUND
+    assert answer(Served(inline()), CHECK, other) == ("NOT_FOUND", "no service 'pb.Other' is served here")
+
+
+@pytest.mark.parametrize("method", [CHECK, WATCH])
+def test_a_question_about_health_that_is_no_message_is_refused(method):
+    async def talk():
+        async with serving(Shown()) as channel:
+            asked = channel.stream_unary(method)(iter([b"\x0a\x04pb"]))
+            return await asked.code(), await asked.details()
+
+    code, text = asyncio.run(talk())
+    assert code == grpc.StatusCode.INTERNAL
+    assert text.startswith("4 bytes are no grpc.health.v1.HealthCheckRequest: ")
 
 
 def test_who_watches_the_health_is_told_when_it_changes(inline, monkeypatch):
@@ -332,10 +389,10 @@ def test_who_watches_the_health_is_told_when_it_changes(inline, monkeypatch):
 
     async def talk():
         async with serving(Served(cache)) as channel:
-            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
-            before = await watch.read()
+            watching = watch(channel)
+            before = await watching.read()
             cache.destroy()
-            return before.status, (await watch.read()).status
+            return before.status, (await watching.read()).status
 
     assert asyncio.run(talk()) == (SERVING, NOT_SERVING)
 
@@ -346,11 +403,11 @@ def test_who_watches_the_health_is_told_of_the_stop_and_does_not_delay_it(inline
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
-            before = await watch.read()
+            watching = watch(channel)
+            before = await watching.read()
             health.stop()
             await asyncio.wait_for(server.stop(60), 30)
-            return before.status, (await watch.read()).status, await watch.read() is grpc.aio.EOF
+            return before.status, (await watching.read()).status, await watching.read() is grpc.aio.EOF
 
     assert asyncio.run(talk()) == (SERVING, NOT_SERVING, True)
 
