@@ -37,7 +37,7 @@ class Exporter:
         """Tells what has changed in counters, and the gauges as they are."""
         for shard_metric in SHARDS:
             self._tell(shard_metric, info, {})
-        for name, stats in self._groups.folded(groups).items():
+        for name, stats in self._groups.folded(groups, Stats()).items():
             for metric in GROUPS:
                 self._tell(metric, stats, {"group": name})
 

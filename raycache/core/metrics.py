@@ -15,6 +15,7 @@ from raycache.core.messages import ShardInfo
 from raycache.core.stats import Stats
 
 T = TypeVar("T")
+Counted = TypeVar("Counted", Stats, int)
 Kind = Literal["counter", "gauge", "histogram"]
 Figure = Callable[[T], float]
 #: The values of a metric's own labels, and the figure.
@@ -148,12 +149,12 @@ class GroupLabels:
     def __init__(self, most: int = MOST_GROUPS) -> None:
         self._most, self._named = most, set[str]()
 
-    def folded(self, groups: Mapping[str, Stats]) -> dict[str, Stats]:
-        """The counters by label value, those of groups that have none added up."""
-        folded: dict[str, Stats] = {}
-        for name, stats in groups.items():
+    def folded(self, groups: Mapping[str, Counted], nothing: Counted) -> dict[str, Counted]:
+        """The counters by label value, those of groups that have none added up, from nothing on."""
+        folded: dict[str, Counted] = {}
+        for name, counted in groups.items():
             label = self._label(name)
-            folded[label] = folded.get(label, Stats()) + stats
+            folded[label] = folded.get(label, nothing) + counted
         return folded
 
     def _label(self, name: str) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -42,8 +42,6 @@ from raycache.errors import RaycacheError
 SCRAPE_S = 5.0
 #: Upper bounds of the histogram's buckets, in seconds: a near hit is a fraction of a millisecond, a load what it is.
 BUCKETS_S = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-#: The protocols that peers of the family speak.
-FAMILY = ("groupcache", "grpc")
 
 
 class Requests:
@@ -55,6 +53,8 @@ class Requests:
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
         self.in_flight = 0
+        #: Requests of programs of the family, in either of its protocols, by the group that they found.
+        self.of_peers: Counter[str] = Counter()
         self._buckets: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * (len(BUCKETS_S) + 1))
         self._seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
 
@@ -74,10 +74,6 @@ class Requests:
         """How many there were by protocol and status."""
         for of, buckets in self._buckets.items():
             yield of, sum(buckets)
-
-    def of_family(self) -> int:
-        """How many there were in the protocols of the family."""
-        return sum(sum(buckets) for (protocol, _), buckets in self._buckets.items() if protocol in FAMILY)
 
     def durations(self) -> Iterator[tuple[tuple[str, str], list[tuple[str, int]], float]]:
         """By protocol and status: how many took no longer than each bound, and the seconds of all."""
@@ -147,8 +143,8 @@ GATEWAY: tuple[Metric[Requests], ...] = (
         Requests.counts,
     ),
     single("raycache_gateway_requests_in_flight", "Requests that are being answered.", lambda own: own.in_flight),
-    single("groupcache_server_requests_total", "Requests in the protocols of the family.", Requests.of_family),
 )
+PEERS: Metric[int] = single("groupcache_server_requests_total", "Requests in the protocols of the family.", float)
 
 
 class Figures(Protocol):
@@ -165,8 +161,17 @@ class Figures(Protocol):
 class Scrape:
     """What one scrape gives; a collector for `prometheus_client`."""
 
-    def __init__(self, cache: str, groups: dict[str, Stats], shards: list[ShardInfo], up: bool, own: Requests) -> None:
-        self._cache, self._groups, self._shards, self._up, self._own = cache, groups, shards, up, own
+    def __init__(
+        self,
+        cache: str,
+        groups: Mapping[str, Stats],
+        shards: list[ShardInfo],
+        up: bool,
+        own: Requests,
+        of_peers: Mapping[str, int],
+    ) -> None:
+        self._cache, self._groups, self._shards, self._up = cache, groups, shards, up
+        self._own, self._of_peers = own, of_peers
 
     def collect(self) -> Iterator[Family]:
         """The metrics, as `prometheus_client` wants them."""
@@ -177,6 +182,7 @@ class Scrape:
         yield _family(SHARD_UP, OF_SHARD, shards)
         yield from (_family(metric, OF_SHARD, answering) for metric in SHARDS)
         yield from (_family(metric, OF_GROUP, groups) for metric in (*GROUPS, *ALIASES))
+        yield _family(PEERS, OF_GROUP, [((self._cache, name), count) for name, count in self._of_peers.items()])
         yield from (_family(metric, (), [((), self._own)]) for metric in GATEWAY)
         durations = HistogramMetricFamily(DURATIONS.name, DURATIONS.help, labels=DURATIONS.labels)
         for labels, buckets, seconds in self._own.durations():
@@ -200,9 +206,13 @@ def routes(served: Figures, requests: Requests) -> list[Route]:
     async def metrics(request: Request) -> Response:
         groups, shards = await asyncio.gather(_asked(served.stats), _asked(served.shards))
         up = groups is not None and shards is not None and all(shard.reachable for shard in shards)
+        known = groups or {}
+        of_peers = labels.folded(dict.fromkeys(known, 0) | requests.of_peers, 0)
         registry = CollectorRegistry()
         registry.register(process)
-        registry.register(Scrape(served.cache.name, labels.folded(groups or {}), shards or [], up, requests))
+        registry.register(
+            Scrape(served.cache.name, labels.folded(known, Stats()), shards or [], up, requests, of_peers)
+        )
         encode, media_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(registry), media_type=media_type)
 

@@ -18,17 +18,17 @@ from starlette.applications import Starlette
 
 import raycache
 from raycache.core.messages import ShardInfo
-from raycache.core.metrics import GROUPS, OF_GROUP, OF_SHARD, SHARDS
+from raycache.core.metrics import GROUPS, MOST_GROUPS, OF_GROUP, OF_SHARD, OTHER_GROUPS, SHARDS
 from raycache.core.stats import Stats
 from raycache.edge import metrics
 from raycache.edge.gateway.app import application
-from raycache.edge.metrics import ALIASES, BUCKETS_S, CACHE_UP, DURATIONS, GATEWAY, SHARD_UP, Requests, routes
+from raycache.edge.metrics import ALIASES, BUCKETS_S, CACHE_UP, DURATIONS, GATEWAY, PEERS, SHARD_UP, Requests, routes
 from raycache.errors import CacheUnavailable
 
 DOCS = Path(__file__).parents[2] / "docs"
 TABLES = {
     ("cache",): (CACHE_UP,),
-    OF_GROUP: (*GROUPS, *ALIASES),
+    OF_GROUP: (*GROUPS, *ALIASES, PEERS),
     OF_SHARD: (*SHARDS, SHARD_UP),
     (): (*GATEWAY, DURATIONS),
 }
@@ -178,12 +178,21 @@ def test_requests_are_counted_by_protocol_and_status_and_timed():
     assert value(found, "raycache_gateway_requests_total", protocol="rest", status="200") == 2
     assert value(found, "raycache_gateway_requests_total", protocol="grpc", status="UNKNOWN") == 1
     assert value(found, "raycache_gateway_requests_in_flight") == 1
-    assert value(found, "groupcache_server_requests_total") == 1
     assert buckets[:5] == [0, 0, 1, 2, 2]
     assert buckets == sorted(buckets)
     assert value(found, f"{DURATIONS.name}_sum", protocol="rest", status="200") == pytest.approx(0.0028)
     assert value(found, f"{DURATIONS.name}_bucket", protocol="grpc", status="UNKNOWN", le="10.0") == 0
     assert value(found, f"{DURATIONS.name}_bucket", protocol="grpc", status="UNKNOWN", le="+Inf") == 1
+
+
+def test_requests_of_peers_are_counted_also_while_the_cache_is_away():
+    """They are the gateway's own; groups beyond the bound are told together."""
+    requests = Requests()
+    requests.of_peers.update(f"g{number}" for number in range(MOST_GROUPS + 2))
+    found = families(FakeServed({}, [], CacheUnavailable("gone")), requests)
+
+    assert value(found, "groupcache_server_requests_total", cache="c", group="g0") == 1
+    assert value(found, "groupcache_server_requests_total", cache="c", group=OTHER_GROUPS) == 2
 
 
 def test_whoever_asks_for_openmetrics_gets_it(served):
@@ -214,13 +223,18 @@ def test_the_application_gives_the_metrics_of_its_cache_and_of_its_requests():
             async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
                 return [await client.get(path) for path in paths]
 
+        cache.group("friends", str.upper)
         user, missing = "/v1/groups/users/keys/alice", "/v1/groups/nobody/keys/alice"
-        *answers, scraped = asyncio.run(ask(user, user, missing, "/metrics"))
+        peers = ["/_groupcache/users/bob", "/_groupcache/users/", "/_groupcache/nobody/bob", "/_groupcache/users"]
+        *answers, scraped = asyncio.run(ask(user, user, missing, *peers, "/metrics"))
     found = {each.name: each for each in parser.text_string_to_metric_families(scraped.text)}
 
-    assert [each.status_code for each in answers] == [200, 200, 404]
+    assert [each.status_code for each in answers] == [200, 200, 404, 200, 400, 404, 400]
     assert value(found, "raycache_up", cache="inline") == 1
-    assert value(found, "groupcache_gets_total", cache="inline", group="users") == 2
+    assert value(found, "groupcache_gets_total", cache="inline", group="users") == 3
+    assert value(found, "groupcache_server_requests_total", cache="inline", group="users") == 2
+    assert value(found, "groupcache_server_requests_total", cache="inline", group="friends") == 0
+    assert value(found, "groupcache_server_requests_total", cache="inline", group="nobody") is None
     assert value(found, "raycache_gateway_requests_total", protocol="rest", status="200") == 2
     assert value(found, "raycache_gateway_requests_total", protocol="rest", status="404") == 1
 

@@ -37,7 +37,7 @@ class Application:
         routes = [
             *page.routes(served),
             *Rest(served, limits).routes(),
-            *groupcache.routes(served, limits, escaping),
+            *groupcache.routes(served, limits, escaping, self.requests),
             *metrics.routes(served, self.requests),
             openapi.route(),
         ]

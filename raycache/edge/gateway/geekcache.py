@@ -43,12 +43,12 @@ def server(served: Served, limits: Limits, requests: Requests | None = None) -> 
             ("grpc.so_reuseport", 0),  # else two gateways share an address, and each gets some of the calls
         ],
     )
-    return server, add_to(server, served, limits)
+    return server, add_to(server, served, limits, requests)
 
 
-def add_to(server: grpc.aio.Server, served: Served, limits: Limits) -> Health:
+def add_to(server: grpc.aio.Server, served: Served, limits: Limits, requests: Requests | None = None) -> Health:
     """Adds the services to a server that is the caller's own, which bounds calls and messages itself."""
-    calls, room = _GroupCache(served, limits), Room(limits.concurrency)
+    calls, room = _GroupCache(served, limits, requests or Requests()), Room(limits.concurrency)
     methods = {"Get": calls.get, "Delete": calls.delete}
     # As streams of one message, the same on the wire: else a call whose message does not come is held for ever.
     handlers = {
@@ -66,26 +66,28 @@ def add_to(server: grpc.aio.Server, served: Served, limits: Limits) -> Health:
 class _GroupCache:
     """The two methods, from bytes to bytes: malformed messages have a status of ours."""
 
-    def __init__(self, served: Served, limits: Limits) -> None:
-        self._served, self._limits = served, limits
+    def __init__(self, served: Served, limits: Limits, requests: Requests) -> None:
+        self._served, self._limits, self._requests = served, limits, requests
 
     async def get(self, data: bytes, left_s: float | None) -> bytes:
-        group, key = self._asked(data)
+        group, key = await self._asked(data)
         hit = await self._served.get(group, key, timeout_s=self._limits.deadline_s(left_s))
         return bytes(messages.ResponseForGet(value=content(hit.value).body).SerializeToString())
 
     async def delete(self, data: bytes, left_s: float | None) -> bytes:
         """Whether the key was there."""
-        group, key = self._asked(data)
+        group, key = await self._asked(data)
         return bytes(messages.ResponseForDelete(value=await self._served.remove(group, [key]) > 0).SerializeToString())
 
-    def _asked(self, data: bytes) -> tuple[str, str]:
+    async def _asked(self, data: bytes) -> tuple[str, str]:
         try:
             request = messages.parsed(messages.Request, data)
         except ValueError as error:
             raise Refused(_Code.INTERNAL, str(error)) from None
         if not request.key:
             raise Refused(_Code.UNKNOWN, "key required")
+        await self._served.group(request.group)
+        self._requests.of_peers[request.group] += 1
         return request.group, self._limits.check_key(request.key)
 
 

@@ -24,6 +24,7 @@ from raycache.edge.gateway.limits import Limits, TooLarge
 from raycache.edge.gateway.paths import BadRequest, Below, below, unescaped
 from raycache.edge.gateway.served import Hit, Served
 from raycache.edge.gateway.values import NoJson, content, from_json
+from raycache.edge.metrics import Requests
 from raycache.errors import CacheUnavailable, InvalidKey, InvalidOption, NotFound, UnknownGroup, ValueTooLarge
 
 BASE = "/_groupcache/"
@@ -57,16 +58,18 @@ class _Refused(Exception):
         self.status = status
 
 
-def routes(served: Served, limits: Limits, escaping: Escaping = "path") -> list[BaseRoute]:
-    """For a starlette application."""
-    return [Below(BASE, _Peer(served, limits, escaping))]
+def routes(
+    served: Served, limits: Limits, escaping: Escaping = "path", requests: Requests | None = None
+) -> list[BaseRoute]:
+    """For a starlette application. `requests`: where it is counted which group is asked for."""
+    return [Below(BASE, _Peer(served, limits, escaping, requests or Requests()))]
 
 
 class _Peer:
     """Everything below `/_groupcache/`."""
 
-    def __init__(self, served: Served, limits: Limits, escaping: Escaping) -> None:
-        self._served, self._limits, self._plus = served, limits, escaping == "query"
+    def __init__(self, served: Served, limits: Limits, escaping: Escaping, requests: Requests) -> None:
+        self._served, self._limits, self._plus, self._requests = served, limits, escaping == "query", requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -80,6 +83,9 @@ class _Peer:
 
     async def _answer(self, request: Request) -> Response:
         group, key = self._path(request.scope)
+        await self._served.group(group)  # before all else: whatever is asked of a group that is none is told so
+        self._requests.of_peers[group] += 1
+        self._limits.check_key(key)
         if request.method == "GET":
             return _hit(await self._served.get(group, key, timeout_s=self._limits.patience_s(request)))
         if request.method == "PUT":
@@ -96,12 +102,15 @@ class _Peer:
 
     def _path(self, scope: Scope) -> tuple[str, str]:
         """The group and the key that a path names."""
-        group, slash, key = below(scope, BASE).partition(b"/")
+        sent = below(scope, BASE)
+        group, slash, key = sent.partition(b"/")
+        if not slash:  # the family splits what is decoded
+            group, slash, key = sent.replace(b"%2f", b"%2F").partition(b"%2F")
         if not slash:
             raise _Refused(400, "bad request")
         if self._plus:
             group, key = group.replace(b"+", b" "), key.replace(b"+", b" ")
-        return unescaped(group), self._limits.check_key(unescaped(key))
+        return unescaped(group), unescaped(key)
 
     async def _set(self, group: str, body: bytes) -> None:
         """The key is the one in the message, as the family has it."""

@@ -64,7 +64,7 @@ def test_groups_beyond_the_bound_are_told_together(seen):
     """Nothing is lost of them, and a group keeps the label that it had."""
     labels, labelled = GroupLabels(most=3), dict[str, bool]()
     for groups in seen:
-        folded = labels.folded(groups)
+        folded = labels.folded(groups, Stats())
 
         assert sum(folded.values(), Stats()) == sum(groups.values(), Stats())
         assert len(folded.keys() - {OTHER_GROUPS}) <= 3
@@ -73,7 +73,7 @@ def test_groups_beyond_the_bound_are_told_together(seen):
 
 def test_a_hundred_groups_have_labels_of_their_own():
     """The bound that is documented."""
-    folded = GroupLabels().folded({f"g{number}": Stats(sets=1) for number in range(MOST_GROUPS + 2)})
+    folded = GroupLabels().folded({f"g{number}": Stats(sets=1) for number in range(MOST_GROUPS + 2)}, Stats())
 
     assert len(folded) == 101
     assert folded[OTHER_GROUPS] == Stats(sets=2)

@@ -15,6 +15,7 @@ import raycache
 from raycache.edge.gateway import geekcache, health
 from raycache.edge.gateway.limits import Limits
 from raycache.edge.gateway.served import Hit, Served
+from raycache.edge.metrics import Requests
 
 TOM = b"\x0a\x06scores\x12\x03Tom"
 GET, DELETE = "/pb.GroupCache/Get", "/pb.GroupCache/Delete"
@@ -66,6 +67,9 @@ class Shown:
     def __init__(self, given=b""):
         self.given = given
         self.timeouts = []
+
+    async def group(self, name):
+        """All groups are served."""
 
     async def get(self, group, key, *, timeout_s=None):
         self.timeouts.append(timeout_s)
@@ -141,6 +145,26 @@ def test_a_request_that_is_wrong_is_a_status(method, data, code, text):
 
 def test_a_method_that_is_not_there_is_unimplemented():
     assert answer(Shown(), "/pb.GroupCache/Set")[0] == "UNIMPLEMENTED"
+
+
+def test_a_call_is_counted_for_the_group_that_it_asks(inline, getter):
+    """And none for a group that is not served, or without a key."""
+    cache = inline()
+    cache.group("scores", getter)
+    requests = Requests()
+
+    async def talk():
+        server, _ = geekcache.server(Served(cache), Limits(), requests)
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            for method, data in [(GET, TOM), (DELETE, TOM), (GET, b"\x0a\x06scores"), (GET, b"\x12\x03Tom")]:
+                with contextlib.suppress(grpc.aio.AioRpcError):
+                    await call(channel, method, data)
+        await server.stop(None)
+
+    asyncio.run(talk())
+    assert requests.of_peers == {"scores": 2}
 
 
 def test_a_group_may_be_empty_and_is_not_found(inline):

@@ -42,6 +42,9 @@ class Shown:
         self.given, self.expires = given, expires
         self.done, self.timeouts = [], []
 
+    async def group(self, name):
+        """All groups are served."""
+
     async def get(self, group, key, *, timeout_s=None):
         self.timeouts.append(timeout_s)
         self.done.append(("get", group, key))
@@ -277,6 +280,33 @@ def test_an_unknown_group_and_a_missing_key_are_different_errors(inline, getter)
 
     assert ask(served, "GET", "players/Tom") == refused(404, "no such group: players")
     assert ask(Served(cache), "GET", "scores/nobody") == refused(404, "nobody is no player")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "", b""),
+        ("GET", "k" * 9000, b""),
+        ("PUT", "k", b"no message"),
+        ("PUT", "k", SET_K),
+        ("DELETE", "k", b""),
+        ("POST", "_remove-keys/", b"no JSON"),
+        ("POST", "k", b""),
+        ("PATCH", "k", b""),
+    ],
+)
+def test_whatever_is_asked_of_a_group_that_is_not_served_is_told_so(inline, method, path, body):
+    """As the family does, before it looks at key, method and body."""
+    assert ask(Served(inline()), method, f"players/{path}", body) == refused(404, "no such group: players")
+
+
+def test_a_slash_that_is_escaped_stands_between_group_and_key_where_no_other_does():
+    """The family's servers split the path when it is decoded."""
+    served = Shown(b"v")
+    for path in ("scores%2FTom", "scores%2fa%2fb", "a%2Fb/c%2Fd"):
+        ask(served, "GET", path)
+
+    assert served.done == [("get", "scores", "Tom"), ("get", "scores", "a/b"), ("get", "a/b", "c/d")]
 
 
 ODD_KEYS = {
