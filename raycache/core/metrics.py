@@ -158,6 +158,7 @@ class GroupLabels:
         return folded
 
     def _label(self, name: str) -> str:
+        """Text that UTF-8 has: one lone surrogate, as names of files may have them, would end all of a scrape."""
         if len(self._named) < self._most:
             self._named.add(name)
-        return name if name in self._named else OTHER_GROUPS
+        return name.encode("utf-8", "backslashreplace").decode() if name in self._named else OTHER_GROUPS

@@ -71,6 +71,13 @@ def test_groups_beyond_the_bound_are_told_together(seen):
         assert all(labelled.setdefault(name, name in folded) == (name in folded) for name in groups)
 
 
+def test_the_label_of_a_group_is_text_that_can_be_written():
+    """Names may have lone surrogates, which UTF-8 has not; one of them would be the end of every scrape."""
+    folded = GroupLabels().folded({"Grüße": 1, "\udcff": 2, "\\udcff": 3}, 0)
+
+    assert folded == {"Grüße": 1, "\\udcff": 5}
+
+
 def test_a_hundred_groups_have_labels_of_their_own():
     """The bound that is documented."""
     folded = GroupLabels().folded({f"g{number}": Stats(sets=1) for number in range(MOST_GROUPS + 2)}, Stats())
