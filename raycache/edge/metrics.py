@@ -208,13 +208,15 @@ def routes(served: Figures, requests: Requests) -> list[Route]:
         up = groups is not None and shards is not None and all(shard.reachable for shard in shards)
         known = groups or {}
         of_peers = labels.folded(dict.fromkeys(known, 0) | requests.of_peers, 0)
-        registry = CollectorRegistry()
+        names = request.query_params.getlist("name[]")
+        registry = CollectorRegistry(auto_describe=bool(names))
         registry.register(process)
         registry.register(
             Scrape(served.cache.name, labels.folded(known, Stats()), shards or [], up, requests, of_peers)
         )
         encode, media_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(registry), media_type=media_type)
+        asked = registry.restricted_registry(names) if names else registry
+        return Response(encode(asked), media_type=media_type)
 
     return [Route("/metrics", metrics, methods=["GET"])]
 

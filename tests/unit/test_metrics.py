@@ -195,6 +195,16 @@ def test_requests_of_peers_are_counted_also_while_the_cache_is_away():
     assert value(found, "groupcache_server_requests_total", cache="c", group=OTHER_GROUPS) == 2
 
 
+@pytest.mark.parametrize("openmetrics", [False, True])
+def test_a_scrape_may_ask_for_some_metrics_alone(served, openmetrics):
+    """As of every other client of Prometheus."""
+    accept = {"accept": "application/openmetrics-text; version=1.0.0"} if openmetrics else {}
+    text = scrape(served, query="?name[]=raycache_up&name[]=raycache_shard_up&name[]=nothing", **accept).text
+    asked = {line.split("{")[0] for line in text.splitlines() if not line.startswith("#")}
+
+    assert asked == {"raycache_up", "raycache_shard_up"}
+
+
 def test_whoever_asks_for_openmetrics_gets_it(served):
     """Prometheus does, and browsers and curl get the text format."""
     text = scrape(served)
