@@ -320,7 +320,10 @@ class Cache:
         return not self.closed
 
     def destroy(self) -> None:
-        """The cache itself ends, for all processes: no actor, no process, no file in shared memory is left."""
+        """The cache itself ends, for all processes: no actor, no process, no file in shared memory is left.
+
+        Raises CacheUnavailable where the directory does not answer. The cache ends then, too, within some seconds.
+        """
         if not self._destroyed and os.getpid() == self._process:
             self._destroyed = True
             self.close()

@@ -19,6 +19,8 @@ from raycache.options import CacheOptions
 
 #: How long connecting waits for the directory to be there, and for shards to serve; and how often it looks.
 UP_S, READY_S = 60.0, 0.02
+#: How long the directory may take to answer who ends the cache, its restart included.
+RESTART_S = 10.0
 
 
 def find_directory(cache: str) -> Any | None:
@@ -100,14 +102,21 @@ def _ready(cache: str, id: str) -> bool:
 
 
 def destroy(cache: str) -> None:
-    """Ends the cache: its shards, its directory, all that they had."""
+    """Ends the cache: its shards, its directory, all that they had.
+
+    Raises CacheUnavailable where its directory does not answer. It is killed then, and the shards end without it.
+    """
     found = find_directory(cache)
     if found is None:
         return
-    ours = None
     try:
-        ours = ray.get(found.hello.remote(), timeout=PATIENCE_S)["folders"]
-        ray.get(found.stop.remote(), timeout=10 * PATIENCE_S)
+        ours = _stop(found)
+    except ray.exceptions.RayError as error:
+        raise CacheUnavailable(
+            f"the directory of the cache {cache!r} did not answer within {RESTART_S:g} s, and was killed "
+            f"({type(error).__name__}: {error}); its shards end by themselves within seconds, and `raycache status` "
+            f"says when the cache is gone"
+        ) from error
     finally:
         ray.kill(found)
     deadline = time.monotonic() + 5 * PATIENCE_S
@@ -116,3 +125,20 @@ def destroy(cache: str) -> None:
         if ours:
             sweep(ours)
         time.sleep(0.02)
+
+
+def _stop(directory: Any) -> str:
+    """Has a directory end its shards, once more if it dies meanwhile and is restarted; how their folders begin."""
+    ours, deadline = "", time.monotonic() + RESTART_S
+    while True:
+        last = time.monotonic() > deadline
+        try:
+            ours = ray.get(directory.hello.remote(), timeout=PATIENCE_S)["folders"]
+            ray.get(directory.stop.remote(), timeout=10 * PATIENCE_S)
+            return ours
+        except ray.exceptions.ActorDiedError:  # somebody else ends the cache
+            return ours
+        except ray.exceptions.RayError:
+            if last:
+                raise
+        time.sleep(READY_S)

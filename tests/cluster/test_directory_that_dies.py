@@ -7,23 +7,30 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import ray
+from caches import nothing_left
 from peers import Peer, Peers, results
 from processes import alive
 from sources import Source
 from waiting import until
 
 import raycache
+from raycache.cluster import deploy
 from raycache.cluster.peers import NAMESPACE, directory_name
 
 
 def kill_directory(cache: raycache.Cache) -> int:
     """Kills its process; the process id."""
-    directory = ray.get_actor(directory_name(cache.name), NAMESPACE)
-    pid = ray.get(directory.__ray_call__.remote(lambda _: os.getpid()), timeout=30)
+    pid = directory_pid(cache)
     os.kill(pid, signal.SIGKILL)
     until(lambda: not alive(pid), "the directory is dead")
-    return int(pid)
+    return pid
+
+
+def directory_pid(cache: raycache.Cache) -> int:
+    directory = ray.get_actor(directory_name(cache.name), NAMESPACE)
+    return int(ray.get(directory.__ray_call__.remote(lambda _: os.getpid()), timeout=30))
 
 
 def ready(cache: raycache.Cache) -> bool:
@@ -96,3 +103,32 @@ def test_a_directory_may_be_killed_again_and_again(make_cache: Callable[..., ray
 
     assert cache.groups() == ["group-0", "group-1", "group-2"]
     assert cache.group("group-0").get("alice") == Source.value("alice")
+
+
+def test_a_cache_may_be_destroyed_while_its_directory_is_being_restarted(
+    make_cache: Callable[..., raycache.Cache],
+) -> None:
+    """It is asked again when it is back, and nothing is left."""
+    cache = make_cache()
+    kill_directory(cache)
+    cache.destroy()
+    nothing_left(cache.name)
+
+
+def test_who_destroys_a_cache_whose_directory_hangs_is_told_so_and_it_ends_all_the_same(
+    make_cache: Callable[..., raycache.Cache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The directory is killed, and its shards have nobody then."""
+    monkeypatch.setattr(deploy, "RESTART_S", 0.5)
+    monkeypatch.setattr(deploy, "PATIENCE_S", 0.5)
+    cache = make_cache()
+    (shard,) = cache.shards()
+    pid = directory_pid(cache)
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(
+        raycache.CacheUnavailable, match=f"directory of the cache '{cache.name}' did not answer .* kill"
+    ):
+        cache.destroy()
+    until(lambda: not alive(pid), "the directory is dead")
+    until(lambda: not alive(shard.pid), "its shard has ended")
+    nothing_left(cache.name)

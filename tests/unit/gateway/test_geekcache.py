@@ -272,12 +272,15 @@ def test_questions_about_health_keep_no_other_call_from_being_answered(inline, m
 
     async def talk():
         async with serving(Served(inline()), Limits(concurrency=1)) as channel:
-            held, refused = hold(channel), hold(channel)
-            code, text = await refused.code(), await refused.details()
+            asking = [hold(channel), hold(channel)]
+            ends = [asyncio.ensure_future(each.code()) for each in asking]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            ((refused, held),) = ([one, other] for one, other in (asking, reversed(asking)) if one.done())
             with pytest.raises(grpc.aio.AioRpcError) as answered:
                 await call(channel, GET)
             held.cancel()
-            return code, text, answered.value.details()
+            await asyncio.gather(*ends)
+            return await refused.code(), await refused.details(), answered.value.details()
 
     what = "1 calls are being answered, which is the most; try again"
     assert asyncio.run(talk()) == (grpc.StatusCode.RESOURCE_EXHAUSTED, what, "group not found")
