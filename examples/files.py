@@ -50,7 +50,7 @@ def application(cache: raycache.Cache, node: str, owners: dict[str, str], journa
     async def answer(request: Request) -> Response:
         key = request.query_params.get("key", "")
         hit = await served.get("files", key)
-        peer = owners[group.owner(key)]
+        peer = owners.get(group.owner(key) or "", "another node")
         journal.note(f"{node}: {key}: {DID[hit.tier].format(peer='itself' if peer == node else peer)}")
         return Response(hit.value, media_type="text/plain")
 

@@ -1,7 +1,9 @@
 """Thumbnails: `/thumbnails/{file}` on three nodes, rendered once, and served by all when the picture is gone.
 
-pip install 'raycache[gateway]' pillow
-python examples/thumbnails.py [--ports 8080 8081 8082] [--serve]
+    pip install 'raycache[gateway]' pillow
+    python examples/thumbnails.py [--ports 8080 8081 8082] [--serve]
+
+A picture that nobody had asked for before it was deleted is 404.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ def _stop(directory: Any) -> str:
     while True:
         last = time.monotonic() > deadline
         try:
-            ours = ray.get(directory.hello.remote(), timeout=PATIENCE_S)["folders"]
+            ours = str(ray.get(directory.hello.remote(), timeout=PATIENCE_S)["folders"])
             ray.get(directory.stop.remote(), timeout=10 * PATIENCE_S)
             return ours
         except ray.exceptions.ActorDiedError:  # somebody else ends the cache
