@@ -26,6 +26,9 @@ from raycache.errors import CacheUnavailable, InvalidKey, LoadTimeout, NotFound,
 _Code = grpc.StatusCode
 #: Calls at once beside those of `pb.GroupCache`, which have a bound of their own: of health, and of reflection.
 OTHERS = 256
+#: Of a status' text. Clients take 8 KiB of metadata, in which most bytes are three, and instead of the status of a call
+#: that has more they see RESOURCE_EXHAUSTED.
+TEXT_BYTES = 2000
 
 
 def server(served: Served, limits: Limits, requests: Requests | None = None) -> tuple[grpc.aio.Server, Health]:
@@ -102,10 +105,16 @@ def _answering(
                 return await method(await message(context, body_s), context.time_remaining())
         except Exception as error:
             code, text = _status(error)
-        await context.abort(code, text.encode("utf-8", "backslashreplace").decode())
+        await context.abort(code, _details(text))
         raise AssertionError("abort raises")
 
     return answer
+
+
+def _details(text: str) -> str:
+    """A text that can be sent with a status."""
+    sent = text.encode("utf-8", "backslashreplace")
+    return sent.decode() if len(sent) <= TEXT_BYTES else f"{sent[:TEXT_BYTES].decode('utf-8', 'ignore')}..."
 
 
 def _status(error: Exception) -> tuple[grpc.StatusCode, str]:

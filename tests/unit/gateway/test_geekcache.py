@@ -119,6 +119,16 @@ def test_an_error_is_a_status(method, error, code, text):
     assert answer(Shown(error), method) == (code, text)
 
 
+@pytest.mark.parametrize("character", ["x", "ü", "🦆"])
+def test_an_error_with_a_long_text_keeps_its_status(character):
+    """Clients take no more than 8 KiB of metadata, in which most characters are three times their bytes."""
+    code, text = answer(Shown(ValueError(f"the database: {character * 10_000}")))
+
+    assert code == "UNKNOWN"
+    assert text.startswith(f"the database: {character * 100}")
+    assert text.endswith(f"{character}...")
+
+
 def test_a_value_that_has_no_json_is_a_failed_precondition():
     code, text = answer(Shown(object()))
 
