@@ -42,6 +42,10 @@ def server(served: Served, limits: Limits, requests: Requests | None = None) -> 
             ("grpc.max_receive_message_length", limits.body_bytes),
             ("grpc.max_allowed_incoming_connections", limits.connections),
             ("grpc.max_connection_idle_ms", round(limits.idle_s * 1000)),
+            # Who is gone without a word is asked for a sign of life: else its calls are held for ever.
+            ("grpc.keepalive_time_ms", round(limits.idle_s * 1000)),
+            ("grpc.keepalive_timeout_ms", round(limits.body_s * 1000)),
+            ("grpc.http2.ping_timeout_ms", round(limits.body_s * 1000)),
             ("grpc.server_handshake_timeout_ms", round(limits.head_s * 1000)),
             ("grpc.so_reuseport", 0),  # else two gateways share an address, and each gets some of the calls
         ],

@@ -340,6 +340,27 @@ def test_a_connection_that_comes_to_no_call_is_ended(sent):
 CHECK, WATCH = "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"
 
 
+def frame(kind, flags, data, stream=0):
+    return len(data).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + data
+
+
+def test_a_client_that_is_gone_without_a_word_holds_no_call(inline):
+    """It answers no ping; its call would go on, and so its connection would never be idle."""
+    headers = b"\x83\x86\x04%c%s\x01\x01x" % (len(WATCH), WATCH.encode())
+    headers += b"\x0f\x10\x10application/grpc\x00\x02te\x08trailers"
+    watching = PREFACE + frame(4, 0, b"") + frame(1, 4, headers, 1) + frame(0, 1, b"\0\0\0\0\0", 1)
+
+    async def talk():
+        async with listening(Served(inline()), Limits(idle_s=0.1, body_s=0.1)) as address:
+            reader, writer = await asyncio.open_connection(*address.split(":"))
+            writer.write(watching)
+            came = await asyncio.wait_for(reader.read(), 30)
+            writer.close()
+            return came
+
+    assert b"\0\0\0\0\x02\x08\x01" in asyncio.run(talk())  # it was told SERVING
+
+
 @pytest.mark.parametrize("method", [GET, DELETE, CHECK, WATCH])
 def test_a_call_whose_message_does_not_come_is_ended(method):
     async def talk():
