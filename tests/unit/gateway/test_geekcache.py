@@ -24,9 +24,9 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 @contextlib.asynccontextmanager
-async def listening(served, limits=Limits()):  # noqa: B008
+async def listening(served, limits=Limits(), requests=None):  # noqa: B008
     """The address of a server of the protocol."""
-    server, health = geekcache.server(served, limits)
+    server, health = geekcache.server(served, limits, requests)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
@@ -37,9 +37,9 @@ async def listening(served, limits=Limits()):  # noqa: B008
 
 
 @contextlib.asynccontextmanager
-async def serving(served, limits=Limits()):  # noqa: B008
+async def serving(served, limits=Limits(), requests=None):  # noqa: B008
     """A channel to a server of the protocol."""
-    async with listening(served, limits) as address, grpc.aio.insecure_channel(address) as channel:
+    async with listening(served, limits, requests) as address, grpc.aio.insecure_channel(address) as channel:
         yield channel
 
 
@@ -172,14 +172,10 @@ def test_a_call_is_counted_for_the_group_that_it_asks(inline, getter):
     requests = Requests()
 
     async def talk():
-        server, _ = geekcache.server(Served(cache), Limits(), requests)
-        port = server.add_insecure_port("127.0.0.1:0")
-        await server.start()
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        async with serving(Served(cache), requests=requests) as channel:
             for method, data in [(GET, TOM), (DELETE, TOM), (GET, b"\x0a\x06scores"), (GET, b"\x12\x03Tom")]:
                 with contextlib.suppress(grpc.aio.AioRpcError):
                     await call(channel, method, data)
-        await server.stop(None)
 
     asyncio.run(talk())
     assert requests.of_peers == {"scores": 2}
@@ -233,9 +229,10 @@ def test_calls_beyond_the_limit_are_refused_and_others_are_answered(inline, gett
     getter.gates["Tom"] = gate()
     cache = inline()
     cache.group("scores", getter)
+    requests = Requests()
 
     async def talk():
-        async with serving(Served(cache), Limits(concurrency=1)) as channel:
+        async with serving(Served(cache), Limits(concurrency=1), requests) as channel:
             first = asyncio.ensure_future(call(channel, GET))
             await asyncio.to_thread(getter.gates["Tom"].await_arrival)
             with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -247,6 +244,7 @@ def test_calls_beyond_the_limit_are_refused_and_others_are_answered(inline, gett
 
     what = "1 calls are being answered, which is the most; try again"
     assert asyncio.run(talk()) == (grpc.StatusCode.RESOURCE_EXHAUSTED, what)
+    assert dict(requests.counts()) == {("grpc", "OK"): 2, ("grpc", "RESOURCE_EXHAUSTED"): 1}
 
 
 def test_a_gateway_that_is_busy_answers_for_its_health(inline, getter, gate):
