@@ -18,6 +18,7 @@ from raycache.edge.gateway.calls import Refused, Room, message
 from raycache.edge.gateway.counted_calls import CountedCalls
 from raycache.edge.gateway.health import Health
 from raycache.edge.gateway.limits import Limits, TooLarge
+from raycache.edge.gateway.refusals import text_of
 from raycache.edge.gateway.served import Served
 from raycache.edge.gateway.values import NoJson, content
 from raycache.edge.metrics import Requests
@@ -122,7 +123,7 @@ def _details(text: str) -> str:
 
 
 def _status(error: Exception) -> tuple[grpc.StatusCode, str]:
-    text = str(error) or type(error).__name__
+    text = text_of(error)
     match error:
         case Refused():
             return error.code, text

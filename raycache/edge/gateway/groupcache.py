@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 from raycache.edge.gateway import messages
 from raycache.edge.gateway.limits import Limits, TooLarge
 from raycache.edge.gateway.paths import BadRequest, Below, below, unescaped
+from raycache.edge.gateway.refusals import text_of
 from raycache.edge.gateway.served import Hit, Served
 from raycache.edge.gateway.values import NoJson, content, from_json
 from raycache.edge.metrics import Requests
@@ -155,5 +156,4 @@ def _failure(error: Exception) -> Response:
     headers = {"content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"}
     if status == 413:  # what comes is not read to its end
         headers["connection"] = "close"
-    text = str(error) or type(error).__name__
-    return Response(text.encode("utf-8", "backslashreplace") + b"\n", status, headers)
+    return Response(text_of(error).encode("utf-8", "backslashreplace") + b"\n", status, headers)

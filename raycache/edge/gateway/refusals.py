@@ -11,6 +11,14 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 
+def text_of(error: Exception) -> str:
+    """What an exception says. The type of one that says nothing, or whose `__str__` raises: getters raise anything."""
+    try:
+        return str(error) or type(error).__name__
+    except Exception:
+        return type(error).__name__
+
+
 def error_body(kind: str, message: str) -> bytes:
     """How every error of the REST face reads."""
     return json.dumps({"error": {"type": kind, "message": message}}).encode() + b"\n"

@@ -24,7 +24,7 @@ from raycache.core.stats import Stats
 from raycache.edge import text
 from raycache.edge.gateway.limits import Limits, TooLarge
 from raycache.edge.gateway.paths import BadRequest, Below, below, unescaped
-from raycache.edge.gateway.refusals import Reading, not_allowed, refusal
+from raycache.edge.gateway.refusals import Reading, not_allowed, refusal, text_of
 from raycache.edge.gateway.served import Hit, Served
 from raycache.edge.gateway.values import JSON, NoJson, content, from_json, to_json, value_of
 from raycache.errors import (
@@ -200,7 +200,7 @@ class Rest:
         if isinstance(error, BadRequest):
             return refusal(400, kind, str(error))
         status = next((status for of, status in STATUS.items() if isinstance(error, of)), GETTER_FAILED)
-        return refusal(status, kind, str(error), self._limits.retry_after_s if status == 503 else None)
+        return refusal(status, kind, text_of(error), self._limits.retry_after_s if status == 503 else None)
 
 
 # ------------------------------------------------------------------------------------------------- what is asked

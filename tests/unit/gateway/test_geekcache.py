@@ -101,12 +101,20 @@ def test_delete_says_whether_the_key_was_there(removed, data):
     assert answer(Shown(removed), DELETE) == data
 
 
+class Mute(Exception):
+    """One that cannot be shown."""
+
+    def __str__(self):
+        raise RuntimeError
+
+
 ERRORS = {
     "no such group": (raycache.UnknownGroup("no such group: scores"), "UNKNOWN", "group not found"),
     "no such key": (raycache.NotFound("no Tom here"), "UNKNOWN", "data not found"),
     "the getter's own": (ValueError("the database is away: ü"), "UNKNOWN", "the database is away: ü"),
     "the getter's own without a text": (ZeroDivisionError(), "UNKNOWN", "ZeroDivisionError"),
     "the getter's own, which no text can hold": (ValueError("\udcff"), "UNKNOWN", "\\udcff"),
+    "the getter's own that cannot be shown": (Mute(), "UNKNOWN", "Mute"),
     "a load that takes too long": (raycache.LoadTimeout("5 s"), "DEADLINE_EXCEEDED", "5 s"),
     "a cache that cannot be reached": (raycache.CacheUnavailable("no shard"), "UNAVAILABLE", "no shard"),
     "a key that is none": (raycache.InvalidKey("too long"), "INVALID_ARGUMENT", "too long"),

@@ -162,11 +162,19 @@ def test_no_keys_are_removed_where_none_are_named(body):
 # ------------------------------------------------------------------------------------------------------ errors
 
 
+class Mute(Exception):
+    """One that cannot be shown."""
+
+    def __str__(self):
+        raise RuntimeError
+
+
 ERRORS = {
     "no such group": (raycache.UnknownGroup("no such group: scores"), 404, "no such group: scores"),
     "no such key": (raycache.NotFound("no Tom here"), 404, "no Tom here"),
     "the getter's own": (ValueError("the database is away"), 503, "the database is away"),
     "the getter's own without a text": (ZeroDivisionError(), 503, "ZeroDivisionError"),
+    "the getter's own that cannot be shown": (Mute(), 503, "Mute"),
     "a load that takes too long": (raycache.LoadTimeout("5 s"), 503, "5 s"),
     "a loader that died": (raycache.LoaderDied("it died"), 503, "it died"),
     "a cache that cannot be reached": (raycache.CacheUnavailable("no shard"), 500, "no shard"),

@@ -190,11 +190,17 @@ def test_keys_of_other_types(users, ask, getter, typed, kind, key):
         ("/v1/groups/users/get/a", 404, "NoSuchPath"),
         ("/v2", 404, "NoSuchPath"),
         ("/v1/groups/users/keys/broken", 502, "ValueError"),
+        ("/v1/groups/users/keys/mute", 502, "Mute"),
         ("/v1/groups/users/keys/away", 503, "CacheUnavailable"),
     ],
 )
 def test_what_is_wrong_with_a_get_has_a_status(users, ask, getter, path, status, kind):
+    class Mute(Exception):
+        def __str__(self):
+            raise RuntimeError
+
     getter.values |= {"none": NotFound("nobody"), "broken": ValueError("no"), "away": CacheUnavailable("gone")}
+    getter.values["mute"] = Mute()
     response = ask("GET", path)
 
     assert error(response) == (status, kind)
