@@ -15,12 +15,14 @@ from typing import Any
 _PACKAGES = (
     *("ray", "raycache", "lmdb", "mmh3", "cloudpickle", "numpy", "blake3", "uvloop"),
     *("redis", "hiredis", "pymemcache", "diskcache", "joblib", "cachetools", "cachebox", "theine", "libcachesim"),
+    *("uvicorn", "httptools", "starlette", "grpcio"),
 )
 #: Programs that are measured, how they tell their version, and where it stands in what they say.
 _PROGRAMS = {
     "redis-server": (("redis-server", "--version"), r"v=(\S+)"),
     "memcached": (("memcached", "-V"), r"memcached (\S+)"),
     "go": (("go", "version"), r"go version go(\S+)"),
+    "wrk": (("wrk", "-v"), r"wrk (\S+)"),
     "groupcache": (("dpkg-query", "-W", "golang-github-golang-groupcache-dev"), r"\t(\S+)"),
 }
 

@@ -58,7 +58,7 @@ def goals(run: Run) -> str:
 def _goal_row(told: Told, goal: Told) -> str:
     ours, peer = _sides(told, goal)
     missed = "" if goal["met"] else f" (**{verdict(goal).lower()}**)"
-    faster = " faster" if goal["at_least"] and goal["figure"] is not None else ""
+    faster = " faster" if goal["of"] and goal["at_least"] and goal["figure"] is not None else ""
     return f"| {goal['row']} | {ours} | {peer} | {figure_text(goal)}{faster} | {goal_text(goal)}{missed} |"
 
 
@@ -66,8 +66,8 @@ def _sides(told: Told, goal: Told) -> tuple[str, str]:
     """What we take, and who the peer is and what it takes."""
     if goal["of"] is None:
         return "", ""
-    (peer,) = (name for name in goal["of"] if name != told["ours"])
-    return _taken(told, told["ours"], goal["amount"]), f"{peer}: {_taken(told, peer, goal['amount'])}"
+    peer, ours = goal["of"] if goal["at_least"] else reversed(goal["of"])
+    return _taken(told, ours, goal["amount"]), f"{peer}: {_taken(told, peer, goal['amount'])}"
 
 
 def _taken(told: Told, name: str, amount: str | None) -> str:

@@ -9,6 +9,7 @@ from benchmarks.cases import (
     batch,
     cold,
     fingerprint,
+    gateway,
     growth,
     handover,
     herd,
@@ -56,5 +57,6 @@ CASES: dict[str, Case] = {
     "fingerprint": fingerprint,
     "scaling": scaling,
     "handover": handover,
+    "gateway": gateway,
     "startup": startup,
 }

@@ -1,6 +1,7 @@
-"""groupcache in Go: two nodes of our own program (groupcache/main.go), of which one gets from the other over HTTP.
+"""groupcache in Go: nodes of our own program (groupcache/main.go), each of which answers its peers over HTTP.
 
-Built from Debian's packages alone, without a network. The Go program measures its own gets, and prints them.
+Built from Debian's packages alone, without a network. Of two nodes one gets from the other; the Go program measures its
+own gets, and prints them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 from benchmarks.peers import install, servers
 
 _PROGRAM = Path(__file__).parent / "groupcache"
+#: Below which a node answers, over HTTP, for the keys of the program's group.
+PATH = "/_groupcache/bench/"
 
 
 @dataclass(frozen=True)
@@ -39,18 +42,32 @@ class Nodes:
 @contextlib.contextmanager
 def nodes() -> Iterator[Nodes]:
     """Two processes. Raises NotRun where Go or groupcache is not installed."""
+    with _started(2) as started:
+        yield Nodes(*started.values())
+
+
+@contextlib.contextmanager
+def peer() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A node that owns all keys, and the URL of its HTTP server, which has them at `PATH`. Raises NotRun, too."""
+    with _started(1) as started:
+        ((address, process),) = started.items()
+        yield process, f"http://{address}"
+
+
+@contextlib.contextmanager
+def _started(count: int) -> Iterator[dict[str, subprocess.Popen[str]]]:
+    """So many nodes, by their addresses."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="raycache-bench-go-"))
         binary = install.go_program(_PROGRAM, folder)
-        ports = [servers.free_port(), servers.free_port()]
+        ports = [servers.free_port() for _ in range(count)]
         addresses = [f"127.0.0.1:{port}" for port in ports]
-        started = [
-            stack.enter_context(
+        yield {
+            address: stack.enter_context(
                 servers.running([binary, "-self", address, "-peers", ",".join(addresses)], port, piped=True)
             )
             for address, port in zip(addresses, ports, strict=True)
-        ]
-        yield Nodes(*started)
+        }
 
 
 def _say(node: subprocess.Popen[str], line: str) -> dict[str, float]:

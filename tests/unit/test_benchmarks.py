@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from benchmarks import __main__ as runner
 from benchmarks import figures, plots, report
 from benchmarks.cases import CASES, hit_ratio, memoize, near, remote
 from benchmarks.harness import Goal, Measurement, NotRun, at_most, faster
-from benchmarks.peers import install, servers
+from benchmarks.peers import clients, install, servers
 from benchmarks.setting import Setting
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +31,8 @@ def wanted() -> dict[str, list[float]]:
 
 
 def bounds(goal: str) -> list[float]:
-    numbers = [float(number) for number in re.findall(r"(?<![\w.])(\d+(?:\.\d+)?)(?:x| points?)\b", goal)]
+    found = re.findall(r"(?<![\w.,])(\d[\d,]*(?:\.\d+)?)(?:x| points?| requests)\b", goal)
+    numbers = [float(number.replace(",", "")) for number in found]
     return numbers + [1.0] * len(re.findall(r"(?<!x )faster than|no slower than", goal))
 
 
@@ -92,6 +94,16 @@ def test_a_missed_goal_says_so() -> None:
 
     assert "| 35x faster | at least 36x (**missed**) |" in said
     assert "| groupcache: not run | - | at least 1x (**not run**) |" in said
+
+
+def test_each_goal_of_a_case_with_several_contenders_of_ours_names_its_own() -> None:
+    done = sample(goals=[])
+    done.judge(at_most("memcached", "Redis", 3, row="second face"))
+    done.goals.append(Goal(what="rate", row="rate", bound=2000, at_least=True, unit=" requests", figure=5000.0))
+    said = report.goals(run_of(done))
+
+    assert "| second face | 1 us | Redis: 70 us | 0.0143x | at most 3x |" in said
+    assert "| rate |  |  | 5,000 requests | at least 2,000 requests |" in said
 
 
 def test_a_contender_that_is_no_peer_is_never_ahead() -> None:
@@ -201,6 +213,11 @@ def test_without_go_groupcache_is_not_run(nothing_there) -> None:
         remote.groupcache_nodes.nodes().__enter__()
 
 
+def test_without_wrk_nothing_is_asked_over_http(nothing_there) -> None:
+    with pytest.raises(NotRun, match="wrk is not installed: apt-get install wrk"):
+        clients.wrk("http://127.0.0.1:1", "/", 1, 1, 1)
+
+
 def test_a_package_that_is_missing_is_not_run() -> None:
     with pytest.raises(NotRun, match=r"no_such_package is not installed: pip install 'raycache\[bench\]'"):
         install.package("no_such_package")
@@ -218,6 +235,23 @@ def test_a_server_has_ended_when_its_context_has() -> None:
         assert process.poll() is None
 
     assert process.returncode is not None
+
+
+def test_the_processor_time_of_a_server_is_its_own() -> None:
+    """... and neither ours nor the time that it has waited."""
+    port = servers.free_port()
+    program = (
+        "import socket, time\n"
+        "while time.process_time() < 0.2: pass\n"
+        f"s = socket.create_server(('127.0.0.1', {port})); s.accept(); input()"
+    )
+    with servers.running([sys.executable, "-c", program], port, piped=True) as process:
+        taken = servers.cpu_s(process)
+        began = time.process_time()
+        while time.process_time() < began + 0.1:
+            pass
+
+        assert 0.2 <= taken <= servers.cpu_s(process) < taken + 0.05
 
 
 def test_cases_that_need_no_server_leave_missing_packages_out(monkeypatch) -> None:
