@@ -60,10 +60,20 @@ class Reader:
         self._touched: list[bytes] = []
         self._hit_there: list[bytes] = []  # in shards, which tell their policies of it themselves
 
-    def here(self, key: Key) -> Any:
-        """What this process or this node has without any call: a value, a NotThere, or MISS."""
+    def near_or_here(self, key: Key, full: bytes, origins: dict[bytes, Origin] | None) -> Any:
+        """`here` for those who have not looked near."""
+        entry = self.near.entries.get(name_of(key, full))
+        if entry is None or (value := entry.hit(self.clock)) is STALE:
+            return self.here(key, origins)
+        if origins is not None:
+            origins[full] = Origin("near_hits", entry.expires)
+        return self.decoded(entry.result) if value is UNSHARED else value
+
+    def here(self, key: Key, origins: dict[bytes, Origin] | None = None) -> Any:
+        """What this process or this node has without any call: a value, a NotThere, or MISS. A str was looked for near
+        by the caller. `origins`: to be told where a value in the pages was."""
         full = self.full(key)
-        if type(key) is not str:  # the caller has looked for these
+        if type(key) is not str:
             entry = self.near.entries.get(name_of(key, full))
             if entry is not None and (value := entry.hit(self.clock)) is not STALE:
                 return self.decoded(entry.result) if value is UNSHARED else value
@@ -92,6 +102,8 @@ class Reader:
             self._count_pages([entry], copied=True)
         value = entry.value
         self.near.put(key if type(key) is str else name_of(key, full), entry)
+        if origins is not None:
+            origins[full] = Origin("page_hits", entry.expires)
         return value
 
     def here_many(
@@ -298,7 +310,11 @@ class Lookup:
         self._vouchers: Mapping[bytes, Voucher] | None = None  # None: not read yet
         #: Of the full keys that have an answer, other than an exception; None if it is not traced.
         self.origins: dict[bytes, Origin] | None = {} if traced else None
-        if local:
+        if local and counted and len(asked) == 1:  # as a get of a thread does it, in a third of a batch's steps
+            ((full, key),) = self._keys.items()
+            if (value := reader.near_or_here(key, full, self.origins)) is not MISS:
+                self._got[full] = value
+        elif local:
             self._got, self._vouchers = reader.here_many(self._keys, counted=counted, origins=self.origins)
         #: Full keys that the shards must be asked for.
         self.missing = [full for full in self._keys if full not in self._got] if self._got else list(self._keys)

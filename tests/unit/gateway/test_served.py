@@ -46,6 +46,42 @@ def test_a_lookup_that_is_not_traced_notes_nothing(users):
     assert look.origins is None
 
 
+@pytest.mark.parametrize("key", ["a", b"a", 1, 1.0, True, ("a", 1)])
+def test_a_get_of_one_key_tells_what_a_batch_tells(served, users, key, monkeypatch):
+    """... from each tier, whatever the key's type; and the value is the caller's own."""
+    monkeypatch.setattr(time, "time", lambda: 5000.0)
+    users.set(key, ["put"], ttl=60)
+
+    async def tell():
+        many = []
+        for _ in range(2):
+            many += (await served.get_many("users", [key])).values()
+        users.forget()
+        one = [await served.get("users", key) for _ in range(2)]
+        one[0].value.append("changed")
+        return many, one, await served.get("users", key)
+
+    before = users.stats()
+    many, one, last = asyncio.run(tell())
+    stats = users.stats()
+
+    assert many == [Hit(["put"], "page", 5060.0), last]
+    assert [one[0].tier, one[1], last] == ["page", last, Hit(["put"], "near", 5060.0)]
+    assert (stats.page_hits - before.page_hits, stats.near_hits - before.near_hits) == (2, 3)
+
+
+def test_a_key_that_does_not_exist_is_remembered_where_one_is_asked_for(cache, served, getter):
+    known = cache.group("known", getter, negative_ttl=60)
+    getter.values = {"nobody": NotFound("no")}
+    for forget in (False, True, False):
+        if forget:
+            known.forget()
+        with pytest.raises(NotFound, match="no"):
+            asyncio.run(served.get("known", "nobody"))
+
+    assert (known.stats().near_hits, known.stats().page_hits, getter.calls) == (1, 1, ["nobody"])
+
+
 def test_an_expiry_is_told_by_the_wall_clock(served, users, clock, monkeypatch):
     users.set("a", 1, ttl=60)
     users.set("b", 1)
