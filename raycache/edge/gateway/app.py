@@ -34,10 +34,10 @@ class Application:
     ) -> None:
         self.served, self.limits = served, limits
         self.requests = metrics.Requests()
-        routes = [
-            *page.routes(served),
-            *Rest(served, limits).routes(),
+        routes = [  # those that are asked for most come first
             *groupcache.routes(served, limits, escaping, self.requests),
+            *Rest(served, limits).routes(),
+            *page.routes(served),
             *metrics.routes(served, self.requests),
             openapi.route(),
         ]

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from raycache.edge.gateway.browsers import Browsers
 from raycache.edge.gateway.limits import Limits, TooLarge
+from raycache.edge.gateway.paths import header
 from raycache.edge.gateway.refusals import refusal
 
 #: One JSON document a request, where the access log is on.
@@ -63,9 +64,9 @@ class Guard:
         return None
 
     def _may(self, scope: Scope) -> bool:
-        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        given = header(scope, b"authorization")
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        return path in OPEN or (len(given) == 1 and self._limits.authorized(given[0].decode("latin-1")))
+        return path in OPEN or (len(given) == 1 and self._limits.authorized(given[0]))
 
     async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What is wrong with a request and was not said by its route, and what is wrong with the route."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 from starlette.requests import Request
 
+from raycache.edge.gateway.paths import header
 from raycache.errors import InvalidKey, InvalidOption
 from raycache.options import parse_seconds
 
@@ -59,8 +60,8 @@ class Limits:
 
     def patience_s(self, request: Request) -> float:
         """The same for a request over HTTP, whose header `Request-Timeout` says it in seconds or like "500ms"."""
-        asked = request.headers.get("request-timeout")
-        return self.deadline_s(None if asked is None else parse_seconds(asked, "Request-Timeout"))
+        asked = header(request.scope, b"request-timeout")
+        return self.deadline_s(parse_seconds(asked[0], "Request-Timeout") if asked else None)
 
     def check_key(self, key: str) -> str:
         """The key, if it is not too long; raises TooLarge."""

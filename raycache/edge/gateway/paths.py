@@ -1,4 +1,4 @@
-"""Paths as they were sent: only there is a `%2F` in a name told from the `/` behind it."""
+"""A request as it was sent: headers, and paths, as only there is a `%2F` in a name told from the `/` behind it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,11 @@ class Below(BaseRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
+
+
+def header(scope: Scope, name: bytes) -> list[str]:
+    """The values of a header, as often as it was sent. starlette's `Request.headers` copies and decodes all of them."""
+    return [value.decode("latin-1") for sent, value in scope["headers"] if sent == name]
 
 
 def below(scope: Scope, path: str) -> bytes:

@@ -23,7 +23,7 @@ from raycache.core.keys import Key
 from raycache.core.stats import Stats
 from raycache.edge import text
 from raycache.edge.gateway.limits import Limits, TooLarge
-from raycache.edge.gateway.paths import BadRequest, Below, below, unescaped
+from raycache.edge.gateway.paths import BadRequest, Below, below, header, unescaped
 from raycache.edge.gateway.refusals import Reading, not_allowed, refusal, text_of
 from raycache.edge.gateway.served import Hit, Served
 from raycache.edge.gateway.values import JSON, NoJson, content, from_json, to_json, value_of
@@ -113,14 +113,14 @@ class Rest:
 
     async def _get(self, request: Request, group: str, key: Key) -> Response:
         hit = await self._served.get(group, key, timeout_s=self._limits.patience_s(request))
-        shown = content(hit.value, ", ".join(request.headers.getlist("accept")) or "*/*")
+        shown = content(hit.value, ", ".join(header(request.scope, b"accept")) or "*/*")
         headers = _NOSNIFF | {
             "etag": f'"{blake3(shown.body).hexdigest(length=16)}"',
             "cache-control": _cache_control(hit.expires),
             "x-cache": hit.tier,
             "vary": "Accept",
         }
-        if _matches(request.headers.getlist("if-none-match"), headers["etag"]):
+        if _matches(header(request.scope, b"if-none-match"), headers["etag"]):
             return Response(status_code=304, headers=headers)
         return Response(shown.body, headers=headers | {"content-type": shown.media_type})
 
