@@ -15,8 +15,10 @@ import pytest
 
 from raycache.edge.gateway import messages
 from raycache.edge.gateway import server as server_module
-from raycache.edge.gateway.app import application
+from raycache.edge.gateway.app import Application, application
+from raycache.edge.gateway.connections import Connection
 from raycache.edge.gateway.limits import Limits
+from raycache.edge.gateway.served import Served
 from raycache.edge.gateway.server import Address, Server, Tls
 from raycache.errors import InvalidOption
 
@@ -227,6 +229,66 @@ def test_requests_do_not_queue_up_without_end_in_a_connection(cache, users, gett
         return answer
 
     assert run(cache, ask, concurrency=5) == b""
+
+
+def test_the_head_of_an_answer_is_sent_with_its_body(cache, users, monkeypatch):
+    """... in one call of the kernel, and what has no body by itself."""
+    told = []
+
+    class Noting:
+        def __init__(self, transport):
+            self._transport = transport
+
+        def __getattr__(self, name):
+            return getattr(self._transport, name)
+
+        def write(self, data):
+            told.append([data])
+            self._transport.write(data)
+
+        def writelines(self, parts):
+            told.append(parts)
+            self._transport.writelines(parts)
+
+    made = Connection.connection_made
+    monkeypatch.setattr(Connection, "connection_made", lambda self, transport: made(self, Noting(transport)))
+
+    async def ask(port):
+        async with connected(port) as (reader, writer):
+            writer.write(GET + GET.replace(b"GET", b"HEAD"))
+            await reader.readuntil(b"value of 'a'")
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(PUT + b"expect: 100-continue\r\ncontent-length: 3\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"put")
+            await reader.readuntil(b"\r\n\r\n")
+
+    run(cache, ask)
+    first = [[bytes(part).partition(b"\r\n")[0] for part in parts] for parts in told if any(parts)]
+
+    assert first == [
+        [b"HTTP/1.1 200 OK", b"value of 'a'"],
+        [b"HTTP/1.1 200 OK"],
+        [b"HTTP/1.1 100 Continue"],
+        [b"HTTP/1.1 204 No Content", b""],
+    ]
+
+
+def test_an_answer_that_breaks_off_is_sent_as_far_as_it_came(cache):
+    class Broken(Application):
+        async def __call__(self, scope, receive, send):
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
+            raise RuntimeError("half an answer")
+
+    async def ask():
+        server = Server(Limits(), Address("127.0.0.1", 0))
+        await server.start(Broken(Served(cache), Limits()))
+        try:
+            return await sent(server.addresses["http"].port, GET)
+        finally:
+            await server.stop()
+
+    assert status(asyncio.run(ask())) == 200
 
 
 # -------------------------------------------------------------------------------------------------------- the end
