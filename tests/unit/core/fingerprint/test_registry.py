@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import copy
 import sys
 import threading
 import types
@@ -21,12 +22,11 @@ from raycache.core.fingerprint.values import Encoder, fingerprint
 
 
 @pytest.fixture(autouse=True)
-def own_registrations(monkeypatch):
-    """What a test registers ends with it."""
-    before = (dict(registry.REGISTRY._handlers), dict(registry.REGISTRY._named))
+def own_registrations():
+    """What a test registers, and what of libraries turns up meanwhile, ends with it."""
+    before = {name: copy.copy(state) for name, state in vars(registry.REGISTRY).items() if name != "_lock"}
     yield
-    registry.REGISTRY._handlers, registry.REGISTRY._named = before
-    registry.REGISTRY._found = {}
+    vars(registry.REGISTRY).update(before)
 
 
 class Connection:
