@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from typing import Literal
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from raycache.edge.gateway import messages
 from raycache.edge.gateway.limits import Limits, TooLarge
 from raycache.edge.gateway.paths import BadRequest, Below, below, unescaped
-from raycache.edge.gateway.refusals import text_of
+from raycache.edge.gateway.refusals import answered, status_of, text_of
 from raycache.edge.gateway.served import Hit, Served
 from raycache.edge.gateway.values import NoJson, content, from_json
 from raycache.edge.metrics import Requests
@@ -73,14 +73,8 @@ class _Peer:
         self._served, self._limits, self._plus, self._requests = served, limits, escaping == "query", requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        try:
-            response = await self._answer(request)
-        except ClientDisconnect:
-            return
-        except Exception as error:
-            response = _failure(error)
-        await response(scope, receive, send)
+        if response := await answered(Request(scope, receive), self._answer, _failure):
+            await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
         group, key = self._path(request.scope)
@@ -136,8 +130,7 @@ class _Peer:
         keys = (asked.get("keys") or []) if isinstance(asked, dict) else None  # Go leaves an empty list out
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
             raise _Refused(400, 'invalid request: it is no object with a list of keys, like {"keys": ["a", "b"]}')
-        if len(keys) > self._limits.keys:
-            raise _Refused(413, f"{len(keys):,} keys at once are too many (at most {self._limits.keys:,})")
+        self._limits.check_batch(keys)
         return [self._limits.check_key(key) for key in keys]
 
 
@@ -150,9 +143,7 @@ def _hit(hit: Hit) -> Response:
 
 def _failure(error: Exception) -> Response:
     """A status and a text that ends in a newline, as Go writes errors."""
-    status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), _GETTER_FAILED)
-    if isinstance(error, (_Refused, TooLarge)):
-        status = error.status
+    status = error.status if isinstance(error, (_Refused, TooLarge)) else status_of(error, _STATUSES, _GETTER_FAILED)
     headers = {"content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"}
     if status == 413:  # what comes is not read to its end
         headers["connection"] = "close"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sized
 from dataclasses import dataclass, fields
 
 from starlette.requests import Request
@@ -71,6 +72,11 @@ class Limits:
         if not key:
             raise InvalidKey("the key is empty; a key has at least one character")
         return key
+
+    def check_batch(self, keys: Sized) -> None:
+        """Raises TooLarge for more keys than are served at once."""
+        if len(keys) > self.keys:
+            raise TooLarge(413, f"a batch of {len(keys):,} keys; at most {self.keys:,} are served at once")
 
     async def body(self, request: Request) -> bytes:
         """The whole body, if it is not too large; raises TooLarge, at once if its size was said beforehand."""

@@ -1,11 +1,12 @@
-"""Refusals: how every error of the REST face reads, those of starlette's own routing included."""
+"""Refusals: what becomes of errors, and how every one of the REST face reads, starlette's own routing included."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -17,6 +18,23 @@ def text_of(error: Exception) -> str:
         return str(error) or type(error).__name__
     except Exception:
         return type(error).__name__
+
+
+def status_of(error: Exception, statuses: Mapping[type[Exception], int], otherwise: int) -> int:
+    """The status of the first of these kinds that the error is of."""
+    return next((status for kind, status in statuses.items() if isinstance(error, kind)), otherwise)
+
+
+async def answered(
+    request: Request, answer: Callable[[Request], Awaitable[Response]], failure: Callable[[Exception], Response]
+) -> Response | None:
+    """The answer to a request, or what stands for its error; None for a client that has gone."""
+    try:
+        return await answer(request)
+    except ClientDisconnect:
+        return None
+    except Exception as error:
+        return failure(error)
 
 
 def error_body(kind: str, message: str) -> bytes:

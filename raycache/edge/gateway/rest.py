@@ -14,7 +14,7 @@ from typing import Any
 
 from blake3 import blake3
 from starlette.datastructures import QueryParams
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
@@ -24,7 +24,7 @@ from raycache.core.stats import Stats
 from raycache.edge import text
 from raycache.edge.gateway.limits import Limits, TooLarge
 from raycache.edge.gateway.paths import BadRequest, Below, below, header, unescaped
-from raycache.edge.gateway.refusals import Reading, not_allowed, refusal, text_of
+from raycache.edge.gateway.refusals import Reading, answered, not_allowed, refusal, status_of, text_of
 from raycache.edge.gateway.served import Hit, Served
 from raycache.edge.gateway.values import JSON, NoJson, content, from_json, to_json, value_of
 from raycache.errors import (
@@ -72,21 +72,17 @@ class Rest:
     def routes(self) -> list[BaseRoute]:
         return [
             Below(GROUPS, self._of_group),
-            Reading("/v1/groups", self._names),
-            Reading("/v1/stats", self._stats),
-            Reading("/healthz", self._health),
+            self._question("/v1/groups", self._names),
+            self._question("/v1/stats", self._stats),
+            self._question("/healthz", self._health),
         ]
 
     # ----------------------------------------------------------------------------------------- one group
 
     async def _of_group(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        try:
-            response = await self._answer(request)
-        except ClientDisconnect:
+        response = await answered(Request(scope, receive), self._answer, self._error)
+        if response is None:
             return
-        except Exception as error:
-            response = self._error(error)
         if scope["method"] == "HEAD":
             response.body = b""  # its headers say how long it would be
         await response(scope, receive, send)
@@ -152,8 +148,7 @@ class Rest:
                 raise TypeError
         except (ValueError, TypeError, KeyError):
             raise BadRequest('the body is no JSON document like {"keys": ["a", "b"]}') from None
-        if len(keys) > self._limits.keys:
-            raise TooLarge(413, f"a batch of {len(keys):,} keys; at most {self._limits.keys:,} are served at once")
+        self._limits.check_batch(keys)
         kind = _kind(query)
         return [
             (parsed_key(self._limits.check_key(key), kind) if isinstance(key, str) else text.with_tuples(key), key)
@@ -167,30 +162,32 @@ class Rest:
 
     # ---------------------------------------------------------------------------------------- all groups
 
-    async def _names(self, request: Request) -> Response:
-        try:
-            await self._served.look()
-        except CacheUnavailable as error:
-            return self._error(error)
+    def _question(self, path: str, answer: Callable[[], Awaitable[Response]]) -> BaseRoute:
+        """A path at which the cluster is asked."""
+
+        async def ask(_: Request) -> Response:
+            try:
+                return await answer()
+            except CacheUnavailable as error:
+                return self._error(error)
+
+        return Reading(path, ask)
+
+    async def _names(self) -> Response:
+        await self._served.look()
         return _json({"groups": self._served.names()})
 
-    async def _stats(self, request: Request) -> Response:
-        try:
-            stats = await self._served.stats()
-        except CacheUnavailable as error:
-            return self._error(error)
+    async def _stats(self) -> Response:
+        stats = await self._served.stats()
         groups = {name: each.as_dict() for name, each in stats.items()}
         return _json({"total": sum(stats.values(), Stats()).as_dict(), "groups": groups})
 
-    async def _health(self, request: Request) -> Response:
+    async def _health(self) -> Response:
         """Whether any shard can be reached: without one gets would all be loads in this very process."""
-        try:
-            shards = await self._served.health()
-        except CacheUnavailable as error:
-            return self._error(error)
+        shards = await self._served.health()
         up = sum(shard.reachable for shard in shards)
         if not up:
-            return self._error(CacheUnavailable(f"none of {len(shards)} shards can be reached"))
+            raise CacheUnavailable(f"none of {len(shards)} shards can be reached")
         return _json({"status": "ok", "shards": len(shards), "reachable": up})
 
     def _error(self, error: Exception) -> Response:
@@ -199,7 +196,7 @@ class Rest:
         kind = type(error).__name__
         if isinstance(error, BadRequest):
             return refusal(400, kind, str(error))
-        status = next((status for of, status in STATUS.items() if isinstance(error, of)), GETTER_FAILED)
+        status = status_of(error, STATUS, GETTER_FAILED)
         return refusal(status, kind, text_of(error), self._limits.retry_after_s if status == 503 else None)
 
 
