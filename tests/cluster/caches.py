@@ -28,10 +28,12 @@ class Caches:
 
     def end(self) -> None:
         for cache in self.made:
-            self._pool.let_go(cache.name)
-            if not cache.closed:
-                check_books(cache)
-                end(cache)
+            try:
+                self._pool.let_go(cache.name)
+            finally:
+                if not cache.closed:
+                    check_books(cache)
+                    end(cache)
 
 
 def check_books(cache: raycache.Cache) -> None:

@@ -55,16 +55,18 @@ def get_announced(group: raycache.Group, key: Any, arrivals: Marks, timeout: flo
         return group.get(key, timeout=timeout)
 
 
+def let_go(name: str) -> None:
+    """Closes the process's handles of a cache."""
+    for cache in list(raycache.connecting._joined.values()):
+        if cache.name == name:
+            cache.close()
+
+
 class PeerActor:
     """One process."""
 
     def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
-
-    def let_go(self, name: str) -> None:
-        for cache in list(raycache.connecting._joined.values()):
-            if cache.name == name:
-                cache.close()
 
 
 class Peer:
@@ -85,7 +87,7 @@ class Peer:
         return ray.get(self.start(function, *args, **kwargs), timeout=PATIENCE_S)
 
     def let_go(self, cache: str) -> None:
-        ray.get(self._actor.let_go.remote(cache), timeout=PATIENCE_S)
+        self.do(let_go, cache)
 
     @property
     def pid(self) -> int:
@@ -115,8 +117,16 @@ class Peers:
         return self._peers[:number]
 
     def let_go(self, cache: str) -> None:
-        for peer in self._peers:
-            peer.let_go(cache)
+        """Peers that do not are ended, and the next test has others in their place: one test's fault stays its own."""
+        calls = [peer.start(let_go, cache) for peer in self._peers]
+        if calls:
+            ray.wait(calls, num_returns=len(calls), timeout=PATIENCE_S)
+        outcomes = [attempt(ray.get, call, timeout=0) for call in calls]
+        for peer, outcome in zip(list(self._peers), outcomes, strict=True):
+            if outcome.error:
+                self._peers.remove(peer)
+                peer.end()
+        assert not any(outcome.error for outcome in outcomes), f"peers did not let go of {cache}: {outcomes}"
 
     def end(self) -> None:
         for peer in self._peers:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import ray
+from killing import kill_shard, restarted
 from peers import Peers, attempt
-from processes import alive
 from sources import Source
 from waiting import until
 
@@ -60,17 +59,11 @@ def test_a_shard_that_comes_back_to_damaged_pages_serves_right_values(
     """What is damaged is dropped, counted, and loaded anew; the rest is kept."""
     users = own_cache.group("users", source)
     users.get_many(KEYS)
-    (before,) = own_cache.shards()
     runs = source.runs
-    os.kill(before.pid, signal.SIGKILL)
-    until(lambda: not alive(before.pid), "the shard is dead")
+    before = kill_shard(own_cache)
     damaged = damage(Path(before.folder) / "data.mdb")
 
-    def back() -> raycache.ShardInfo | None:
-        served = [shard for shard in own_cache.shards() if shard.pid != before.pid and shard.lease_s > 0]
-        return served[0] if served else None
-
-    after = until(back, "the shard serves again", 60.0)
+    after = restarted(own_cache, before)
     values = [users.get_many(KEYS), pool(1)[0].do(users.get_many, KEYS)]
     again = sum((source.runs - runs).values())
 

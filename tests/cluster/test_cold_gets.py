@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import os
-import signal
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from actor_calls import gets_by_call
+from killing import kill_shard
 from peers import Peer, Peers, attempt, results
-from processes import alive
 from sources import BackendBroken, Source
 from waiting import until
 
@@ -78,9 +77,7 @@ def test_a_get_survives_the_death_of_the_shard_that_it_waits_at(
     source.will("wait", "alice")
     waits = peer.start(users.get, "alice")
     source.await_run("alice")
-    (shard,) = cache.shards()
-    os.kill(shard.pid, signal.SIGKILL)
-    until(lambda: not alive(shard.pid), "the shard is dead")
+    kill_shard(cache)
     source.behave("alice")
 
     assert results([waits]) == [Source.value("alice")]

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import pytest
 from caches import nothing_left
 from cluster_ray import ClusterRay
-from processes import Process, alive, descendants, process
+from killing import kill_shard
+from processes import Process, descendants, process
 from programs import Program
 from sources import Source
 from waiting import until
@@ -198,9 +199,7 @@ def test_the_sweep_leaves_folders_in_use_alone(make_cache: Callable[..., raycach
 def test_destroying_right_after_a_shard_was_killed_leaves_nothing(make_cache: Callable[..., raycache.Cache]) -> None:
     """The shard cannot be asked to clean up after itself."""
     cache = make_cache()
-    (shard,) = cache.shards()
-    os.kill(shard.pid, signal.SIGKILL)
-    until(lambda: not alive(shard.pid), "the shard is dead")
+    kill_shard(cache)
     cache.destroy()
 
     nothing_left(cache.name)

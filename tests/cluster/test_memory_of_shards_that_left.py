@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import ray
+from killing import serving
 from peers import Peers
 from processes import alive
 from sources import Source
@@ -60,7 +61,7 @@ def test_the_folder_of_a_shard_that_was_killed_for_good_goes_when_the_shard_is_s
     ray.kill(ray.get_actor(shard_name(cache.name, before.id), NAMESPACE))
     until(lambda: not alive(before.pid), "the shard is dead")
     cache.spread()
-    after = until(lambda: next((now for now in cache.shards() if now.reachable and now.lease_s > 0), None), "it serves")
+    after = until(lambda: serving(cache), "it serves")
 
     assert (after.id, after.pid != before.pid, after.folder != before.folder) == (before.id, True, True)
     assert (Path(before.folder).exists(), Path(after.folder).exists()) == (False, True)

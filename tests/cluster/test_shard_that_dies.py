@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from marks import Marks
-from peers import Peers, result, results
-from processes import alive
+from killing import kill_shard, restarted
+from peers import Peers, result
 from sources import Source
-from waiting import insist, until
+from traffic import Traffic
+from waiting import insist
 
 import raycache
 
@@ -32,45 +29,17 @@ def users(cache: raycache.Cache, source: Source) -> raycache.Group:
     return cache.group("users", source)
 
 
-def kill_shard(cache: raycache.Cache) -> int:
-    """Kills its process; the process id."""
-    (shard,) = cache.shards()
-    os.kill(shard.pid, signal.SIGKILL)
-    until(lambda: not alive(shard.pid), "the shard is dead")
-    return shard.pid
-
-
-def restarted(cache: raycache.Cache, dead: int) -> raycache.ShardInfo | None:
-    """The shard, when it serves again."""
-    (shard,) = cache.shards()
-    return shard if shard.reachable and shard.pid != dead else None
-
-
-def get_until(group: raycache.Group, over: str, turns: Marks) -> None:
-    """Gets all keys in turn until the file is there, and adds a line for each turn. All values are right."""
-    while not os.path.exists(over):
-        for key in KEYS:
-            value = group.get(key)
-            assert value == Source.value(key), value
-        assert group.get_many(KEYS) == {key: Source.value(key) for key in KEYS}
-        turns.add(str(os.getpid()))
-
-
 def test_gets_go_on_while_a_shard_is_killed_and_restarted(
     cache: raycache.Cache, users: raycache.Group, pool: Peers, tmp_path: Path
 ) -> None:
     """In several processes, all values right and no exception."""
-    over, turns = tmp_path / "over", Marks(tmp_path / "turns")
-    calls = [peer.start(get_until, users, os.fspath(over), turns) for peer in pool(3)]
-    until(lambda: len(set(turns.lines())) == 3, "all of them have gone through the keys")
-    dead = kill_shard(cache)
-    until(lambda: restarted(cache, dead), "the shard serves again", 60.0)
-    before = Counter(turns.lines())
-    until(lambda: len(Counter(turns.lines()) - before) == 3, "all of them go on", 60.0)
-    assert users.get("new") == Source.value("new")
-    over.touch()
+    with Traffic(pool(3), users, KEYS, tmp_path) as traffic:
+        traffic.go_on()
+        killed = kill_shard(cache)
+        restarted(cache, killed)
+        traffic.go_on()
 
-    results(calls)
+        assert users.get("new") == Source.value("new")
 
 
 def test_a_killed_shard_is_restarted_on_its_node_under_its_name(
@@ -78,9 +47,8 @@ def test_a_killed_shard_is_restarted_on_its_node_under_its_name(
 ) -> None:
     """And it serves: what is loaded then is kept."""
     users.get_many(KEYS)
-    (before,) = cache.shards()
-    dead = kill_shard(cache)
-    after = until(lambda: restarted(cache, dead), "the shard serves again", 60.0)
+    before = kill_shard(cache)
+    after = restarted(cache, before)
     users.get_many(KEYS)
     runs = source.runs
     users.get_many(KEYS)
@@ -146,9 +114,9 @@ def test_large_values_of_a_killed_shard_are_loaded_again(cache: raycache.Cache, 
     pictures = cache.group("pictures", lambda key: np.full(1_000_000, 7, np.uint8))
     (peer,) = pool(1)
     before = [int(pictures.get("alice").max()), peer.do(lambda: int(pictures.get("alice").max()))]
-    dead = kill_shard(cache)
+    killed = kill_shard(cache)
     during = peer.do(lambda: int(pictures.get("alice").max()))
-    until(lambda: restarted(cache, dead), "the shard serves again", 60.0)
+    restarted(cache, killed)
     after = [int(pictures.get("alice").max()), peer.do(lambda: int(pictures.get("alice").max()))]
 
     assert [*before, during, *after] == [7] * 5
@@ -157,8 +125,8 @@ def test_large_values_of_a_killed_shard_are_loaded_again(cache: raycache.Cache, 
 def test_what_a_shard_had_is_in_no_books_after_its_death(cache: raycache.Cache, users: raycache.Group) -> None:
     """Entries and bytes are those of the new life."""
     users.get_many(KEYS)
-    dead = kill_shard(cache)
-    shard = until(lambda: restarted(cache, dead), "the shard serves again", 60.0)
+    killed = kill_shard(cache)
+    shard = restarted(cache, killed)
     insist(lambda: users.set("alice", 1))
     listed = list(users.keys())
     stats = users.stats()

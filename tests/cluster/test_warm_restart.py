@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from killing import kill_shard, restarted, serving
 from peers import Peers
-from processes import alive
 from sources import Source
 from waiting import until
 
@@ -33,17 +33,9 @@ def users(cache: raycache.Cache, source: Source) -> raycache.Group:
     return cache.group("users", source, near=0)
 
 
-def serving(cache: raycache.Cache) -> raycache.ShardInfo | None:
-    """The only shard, if it serves."""
-    return next((shard for shard in cache.shards() if shard.reachable and shard.lease_s > 0), None)
-
-
 def kill(cache: raycache.Cache) -> raycache.ShardInfo:
     """Kills the shard and waits until another process serves in its place; that one."""
-    shard = until(lambda: serving(cache), "the shard serves")
-    os.kill(shard.pid, signal.SIGKILL)
-    until(lambda: not alive(shard.pid), "the shard is dead")
-    return until(lambda: (now := serving(cache)) and now.pid != shard.pid and now, "the shard serves again", 60.0)
+    return restarted(cache, kill_shard(cache))
 
 
 def test_a_killed_shard_comes_back_with_its_small_values(
@@ -64,12 +56,10 @@ def test_a_shard_that_found_its_pages_damaged_comes_back_from_new_ones_with_all_
 ) -> None:
     """The damage costs what was there then, once; the damaged folder is gone, and no other takes its place."""
     users.get_many(KEYS)
-    (first,) = cache.shards()
-    os.kill(first.pid, signal.SIGKILL)
-    until(lambda: not alive(first.pid), "the shard is dead")
+    first = kill_shard(cache)
     data = Path(first.folder) / "data.mdb"
     data.write_bytes(b"\xff" * data.stat().st_size)
-    second = until(lambda: (now := serving(cache)) and now.pid != first.pid and now, "it serves again", 60.0)
+    second = restarted(cache, first)
     users.get_many(KEYS)
     third = kill(cache)
 
@@ -112,9 +102,7 @@ def test_processes_of_the_node_read_on_while_a_shard_is_restarted(
     near = cache.group("near", source)
     near.get("alice")
     users.get("bob")
-    (shard,) = cache.shards()
-    os.kill(shard.pid, signal.SIGKILL)
-    until(lambda: not alive(shard.pid), "the shard is dead")
+    kill_shard(cache)
     began = time.monotonic()
     values = near.get("alice"), users.get("bob")
 
