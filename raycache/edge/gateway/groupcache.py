@@ -78,11 +78,12 @@ class _Peer:
 
     async def _answer(self, request: Request) -> Response:
         group, key = self._path(request.scope)
-        await self._served.group(group)  # before all else: whatever is asked of a group that is none is told so
+        within_s = self._limits.patience_s(request)
+        await self._served.group(group, within_s)  # before all else: who asks for a group that is none is told so
         self._requests.of_peers[group] += 1
         self._limits.check_key(key)
         if request.method == "GET":
-            return _hit(await self._served.get(group, key, timeout_s=self._limits.patience_s(request)))
+            return _hit(await self._served.get(group, key, timeout_s=within_s))
         if request.method == "PUT":
             await self._set(group, await self._limits.body(request))
         elif request.method == "DELETE":

@@ -25,7 +25,7 @@ _ERRORS = {
     "421": "No token is asked for, and Host is no name of the gateway.",
     "502": "The getter raised; the message is the exception's own.",
     "503": "Too many requests at once, or no shard can be reached. Retry-After says when to come again.",
-    "504": "The value did not come in time; its load goes on.",
+    "504": "The value did not come in time, and its load goes on; or the cluster did not say in time what was asked.",
 }
 
 
@@ -50,7 +50,9 @@ _TYPE = _parameter(
 )
 _TIME = {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h|d|w)?$"}
 _TTL = _parameter("ttl", "query", "How long the value is to live, like 300 or 5m.", _TIME)
-_TIMEOUT = _parameter("Request-Timeout", "header", "How long to wait for a load, like 0.5 or 500ms.", _TIME)
+_TIMEOUT = _parameter(
+    "Request-Timeout", "header", "How long to wait for a load, or for the cluster, like 0.5 or 500ms.", _TIME
+)
 _NONE_MATCH = _parameter("If-None-Match", "header", "ETags of values that the client has.", _TEXT)
 _GOT = {
     "ETag": {"schema": _TEXT, "description": "Of the value as it is shown."},
@@ -146,6 +148,7 @@ def _look(summary: str, id: str, schema: dict[str, Any], *statuses: int) -> dict
         "get": {
             "summary": summary,
             "operationId": id,
+            "parameters": [_TIMEOUT] if 504 in statuses else [],
             "responses": {"200": _answer(summary, schema), **_errors(*statuses)},
         }
     }
@@ -160,10 +163,12 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "raycache", "version": __version__, "description": "The groups of a cache on Ray."},
         "paths": {
-            "/v1/groups": _look("The names of the groups", "groups", _object(groups={"type": "array", "items": _TEXT})),
+            "/v1/groups": _look(
+                "The names of the groups", "groups", _object(groups={"type": "array", "items": _TEXT}), 400, 504
+            ),
             "/v1/groups/{group}": {
                 "parameters": [_GROUP],
-                **_look("Counters of a group", "group", _object(name=_TEXT, stats=_COUNTERS), 400, 404),
+                **_look("Counters of a group", "group", _object(name=_TEXT, stats=_COUNTERS), 400, 404, 504),
             },
             "/v1/groups/{group}/keys/{key}": {
                 "parameters": [_GROUP, _KEY],
@@ -172,7 +177,7 @@ def document() -> dict[str, Any]:
                 "delete": _delete(),
             },
             "/v1/groups/{group}/get": {"parameters": [_GROUP], "post": _get_many()},
-            "/v1/stats": _look("Counters of all groups", "stats", _object(total=_COUNTERS, groups=by_group)),
+            "/v1/stats": _look("Counters of all groups", "stats", _object(total=_COUNTERS, groups=by_group), 400, 504),
             "/v1/page": _look("What the page at / shows: shards, groups, the hottest keys", "page", {"type": "object"}),
             "/healthz": _look("Whether a shard can be reached", "health", health),
         },

@@ -156,33 +156,34 @@ class Rest:
         ]
 
     async def _group_stats(self, request: Request, group: str) -> Response:
-        await self._served.group(group)
-        stats = await self._served.stats()
+        within_s = self._limits.patience_s(request)
+        await self._served.group(group, within_s)
+        stats = await self._served.stats(within_s)
         return _json({"name": group, "stats": stats.get(group, Stats()).as_dict()})
 
     # ---------------------------------------------------------------------------------------- all groups
 
-    def _question(self, path: str, answer: Callable[[], Awaitable[Response]]) -> BaseRoute:
+    def _question(self, path: str, answer: Callable[[Request], Awaitable[Response]]) -> BaseRoute:
         """A path at which the cluster is asked."""
 
-        async def ask(_: Request) -> Response:
+        async def ask(request: Request) -> Response:
             try:
-                return await answer()
-            except CacheUnavailable as error:
+                return await answer(request)
+            except (CacheUnavailable, LoadTimeout, InvalidOption) as error:
                 return self._error(error)
 
         return Reading(path, ask)
 
-    async def _names(self) -> Response:
-        await self._served.look()
+    async def _names(self, request: Request) -> Response:
+        await self._served.look(self._limits.patience_s(request))
         return _json({"groups": self._served.names()})
 
-    async def _stats(self) -> Response:
-        stats = await self._served.stats()
+    async def _stats(self, request: Request) -> Response:
+        stats = await self._served.stats(self._limits.patience_s(request))
         groups = {name: each.as_dict() for name, each in stats.items()}
         return _json({"total": sum(stats.values(), Stats()).as_dict(), "groups": groups})
 
-    async def _health(self) -> Response:
+    async def _health(self, _: Request) -> Response:
         """Whether any shard can be reached: without one gets would all be loads in this very process."""
         shards = await self._served.health()
         up = sum(shard.reachable for shard in shards)

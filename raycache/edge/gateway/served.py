@@ -19,7 +19,7 @@ from raycache.core.lookup import Lookup, Reader
 from raycache.core.messages import ShardInfo
 from raycache.core.stats import Stats
 from raycache.edge.gateway.shared import Shared
-from raycache.errors import GroupConflict, InvalidOption, NotFound, UnknownGroup
+from raycache.errors import GroupConflict, InvalidOption, LoadTimeout, NotFound, UnknownGroup
 from raycache.group import Group
 
 #: What stands for a group in `groups=`: its getter, or the options of `Cache.group`.
@@ -64,27 +64,27 @@ class Served:
         """Of the groups that are known now, sorted."""
         return sorted(self._groups)
 
-    async def group(self, name: str) -> Group:
-        """A group that is served; raises UnknownGroup."""
+    async def group(self, name: str, within_s: float | None = None) -> Group:
+        """A group that is served; raises UnknownGroup, and LoadTimeout if the directory does not tell it in time."""
         if name not in self._groups:
-            await self.look()
+            await self.look(within_s)
         if name not in self._groups:
             raise UnknownGroup(f"no such group: {name}")
         return self._groups[name]
 
-    async def look(self) -> None:
+    async def look(self, within_s: float | None = None) -> None:
         """Asks the directory which groups there are; those who want to know at the same time ask once."""
         if not self._fixed:
-            self._groups = await self._open.answer()
+            self._groups = await _in_time(self._open.answer(), within_s, "which groups there are")
 
-    async def _with(self, name: str, use: Callable[[Group], Awaitable[T]]) -> T:
+    async def _with(self, name: str, use: Callable[[Group], Awaitable[T]], within_s: float | None = None) -> T:
         """Does something with a group; once more if it was replaced since it was looked up."""
         try:
-            return await use(await self.group(name))
+            return await use(await self.group(name, within_s))
         except GroupConflict:
             if self._fixed:
                 raise
-        await self.look()
+        await self.look(within_s)
         return await use(await self.group(name))
 
     # ------------------------------------------------------------------------------------------------- gets
@@ -115,7 +115,7 @@ class Served:
                 await group.adrive(look.ask(timeout_s))
             return look, group.reader
 
-        return await self._with(name, look_up)
+        return await self._with(name, look_up, timeout_s)
 
     # ---------------------------------------------------------------------------------------------- changes
 
@@ -129,9 +129,9 @@ class Served:
 
     # -------------------------------------------------------------------------------------------- questions
 
-    async def stats(self) -> dict[str, Stats]:
+    async def stats(self, within_s: float | None = None) -> dict[str, Stats]:
         """Counters of the groups that are served, by name."""
-        stats = await self._stats.answer()
+        stats = await _in_time(self._stats.answer(), within_s, "what its groups have counted")
         return {name: each for name, each in stats.items() if not self._fixed or name in self._groups}
 
     async def shards(self) -> list[ShardInfo]:
@@ -156,6 +156,14 @@ class Served:
         finally:
             self._seen = began, shards
         return shards
+
+
+async def _in_time(answer: Awaitable[T], within_s: float | None, what: str) -> T:
+    """An answer of the cluster; raises LoadTimeout, as a get does whose time is over."""
+    try:
+        return await asyncio.wait_for(answer, within_s)
+    except asyncio.TimeoutError:
+        raise LoadTimeout(f"the cluster did not say within {within_s:g} s {what}") from None
 
 
 def _hit(look: Lookup, full: bytes, value: Any, now: float) -> Hit:

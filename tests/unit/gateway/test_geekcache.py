@@ -68,7 +68,7 @@ class Shown:
         self.given = given
         self.timeouts = []
 
-    async def group(self, name):
+    async def group(self, name, within_s):
         """All groups are served."""
 
     async def get(self, group, key, *, timeout_s=None):

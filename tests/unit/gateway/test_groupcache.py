@@ -42,7 +42,7 @@ class Shown:
         self.given, self.expires = given, expires
         self.done, self.timeouts = [], []
 
-    async def group(self, name):
+    async def group(self, name, within_s):
         """All groups are served."""
 
     async def get(self, group, key, *, timeout_s=None):

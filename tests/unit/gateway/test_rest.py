@@ -375,10 +375,30 @@ def test_a_get_waits_no_longer_than_its_client_and_the_gateway(inline, getter, g
 
 
 @pytest.mark.parametrize("given", ["soon", "-1", "inf"])
-def test_a_time_that_is_none_is_400(users, ask, given):
-    response = ask("GET", "/v1/groups/users/keys/a", headers={"request-timeout": given})
+@pytest.mark.parametrize("path", ["groups/users/keys/a", "groups/users", "stats"])
+def test_a_time_that_is_none_is_400(users, ask, path, given):
+    response = ask("GET", f"/v1/{path}", headers={"request-timeout": given})
 
     assert error(response) == (400, "InvalidOption")
+
+
+@pytest.mark.parametrize(("gateway_s", "client"), [(30.0, "10ms"), (0.01, "1h"), (0.01, None)])
+@pytest.mark.parametrize("path", ["groups", "stats", "groups/users", "groups/nobody", "groups/nobody/keys/a"])
+def test_nor_does_anybody_for_a_cluster_that_is_silent(cache, users, monkeypatch, gate, path, gateway_s, client):
+    """... as it is while a directory hangs. It is asked which groups there are, and what they have counted."""
+    silent = gate()
+    headers = {} if client is None else {"request-timeout": client}
+
+    async def ask():
+        with monkeypatch.context() as patched:
+            patched.setattr(cache.registry, "open_all", silent.passing)
+            patched.setattr(cache, "stats_by_group", silent.passing)
+            app = application(cache, limits=Limits(timeout_s=gateway_s))
+            response = await requested(app, "GET", f"/v1/{path}", headers=headers)
+        silent.open()
+        return response
+
+    assert error(asyncio.run(ask())) == (504, "LoadTimeout")
 
 
 # ----------------------------------------------------------------------------------------------------- questions
