@@ -58,8 +58,15 @@ def goals(run: Run) -> str:
 def _goal_row(told: Told, goal: Told) -> str:
     ours, peer = _sides(told, goal)
     missed = "" if goal["met"] else f" (**{verdict(goal).lower()}**)"
-    faster = " faster" if goal["of"] and goal["at_least"] and goal["figure"] is not None else ""
-    return f"| {goal['row']} | {ours} | {peer} | {figure_text(goal)}{faster} | {goal_text(goal)}{missed} |"
+    return f"| {goal['row']} | {ours} | {peer} | {_compared(goal)} | {goal_text(goal)}{missed} |"
+
+
+def _compared(goal: Told) -> str:
+    if goal["figure"] is None or not (goal["of"] and goal["at_least"]):
+        return figure_text(goal)
+    if goal["figure"] < 1:
+        return f"{number_text(1 / goal['figure'])}x slower"
+    return f"{figure_text(goal)} faster"
 
 
 def _sides(told: Told, goal: Told) -> tuple[str, str]:

@@ -96,6 +96,13 @@ def test_a_missed_goal_says_so() -> None:
     assert "| groupcache: not run | - | at least 1x (**not run**) |" in said
 
 
+def test_where_a_peer_is_faster_the_row_says_slower() -> None:
+    done = sample(goals=[])
+    done.judge(faster("Redis", "raycache", 1, row="the other way round"))
+
+    assert "| 35x slower | at least 1x (**missed**) |" in report.goals(run_of(done))
+
+
 def test_each_goal_of_a_case_with_several_contenders_of_ours_names_its_own() -> None:
     done = sample(goals=[])
     done.judge(at_most("memcached", "Redis", 3, row="second face"))
