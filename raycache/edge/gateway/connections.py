@@ -28,7 +28,7 @@ PIECE = 16 << 10
 
 
 class _Whole:
-    """A transport for one answer, whose head goes out with the beginning of its body.
+    """A transport for one answer, whose head goes out with the beginning of its body, if that is not large.
 
     uvicorn writes them one after the other, which uvloop makes two calls of the kernel and two segments, of which each
     wakes the client: that was a quarter of all that a near hit took.
@@ -41,8 +41,12 @@ class _Whole:
 
     def write(self, data: bytes) -> None:
         if self._head is not None:
-            self._transport.writelines((self._head, data))
-            self._head = None
+            head, self._head = self._head, None
+            if len(data) > PIECE:  # two calls cost less than a copy
+                self._transport.write(head)
+            else:
+                data = head + data
+            self._transport.write(data)
         elif self._begun or not self._cycle.response_started:  # else it is a "100 Continue"
             self._transport.write(data)
         else:

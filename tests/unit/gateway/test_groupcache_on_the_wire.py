@@ -7,6 +7,7 @@ import re
 from http import HTTPStatus
 
 import pytest
+import uvloop
 
 import raycache
 from raycache.edge.gateway.app import application
@@ -98,4 +99,4 @@ def cache(inline, getter):
 
 def test_every_answer_is_these_bytes(cache):
     """But for its date."""
-    assert asyncio.run(asked(cache)) == ANSWERS
+    assert uvloop.run(asked(cache)) == ANSWERS
