@@ -63,7 +63,8 @@ def memoize(function: Any = None, /, **options: Any) -> Any:
     """Shares the results of a function between all processes of the cluster, keyed by its code and its arguments.
 
     Bare, `@raycache.memoize`, or with options, `@raycache.memoize(ttl="1d")`. For plain functions, `async def`,
-    methods, static and class methods. Connects to the cache with the first call.
+    methods, static and class methods. (It stands above `@classmethod`: from Python 3.13 on what is below can be called,
+    but `map`, `peek` and the like do not know the class.) Connects to the cache with the first call.
 
     Args:
         ttl: how long results live: seconds, a timedelta, or "1d"; by default until they are evicted. A result keeps the

@@ -117,10 +117,15 @@ class Arguments:
         return bound
 
     def _wrong(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> TypeError:
+        hint = ""
+        if self._positional[:1] == ("cls",) and not (args and isinstance(args[0], type)):
+            hint = (
+                "; if it is a class method, put @memoize above @classmethod, else map, peek, ... do not know the class"
+            )
         try:
             self._signature.bind(*args, **kwargs)
         except TypeError as error:
-            return TypeError(f"{self._name}() {error}")
+            return TypeError(f"{self._name}() {error}{hint}")
         return TypeError(f"{self._name}() cannot be called with these arguments")
 
     def digest(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:

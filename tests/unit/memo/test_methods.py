@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import types
 from dataclasses import dataclass
 
 import pytest
@@ -91,13 +92,38 @@ def test_the_members_of_a_bound_method_are_those_of_the_object(scale, tally):
     assert (one.scale.refresh(5), tally.seen) == (10, [5, 5])
 
 
-def test_the_members_of_class_and_static_methods_work_too(scale):
-    scale.named(1)
+def test_the_members_of_a_static_method_work_too(scale):
     scale.double(4)
 
-    assert (scale.named.peek(1), scale.double.peek(4)) == ("Scale 1", 8)
-    assert (scale.named.forget(1), scale.double.forget(4)) == (True, True)
-    assert (scale.named.peek(1), scale.double.peek(4)) == (None, None)
+    assert (scale.double.peek(4), scale.double.forget(4), scale.double.peek(4)) == (8, True, None)
+    assert scale.double.map([1, 2]) == [2, 4]
+
+
+@pytest.fixture
+def named(memo, tally, where):
+    """A memoized class method."""
+    return methods(memo, tally, "memoize above", where=where).named
+
+
+def test_the_members_of_a_class_method_work_too(named):
+    named(1)
+
+    assert (named.peek(1), named.forget(1), named.peek(1)) == ("Scale 1", True, None)
+    assert named.map(["a"]) == ["Scale a"]
+
+
+def test_members_below_classmethod_that_are_not_told_the_class_say_what_to_do(memo):
+    """`classmethod` makes such methods from Python 3.13 on."""
+
+    @memo
+    def named(cls, x):
+        return f"{cls.__name__} {x}"
+
+    below = types.MethodType(named, Model)
+
+    assert below(1) == "Model 1"
+    with pytest.raises(TypeError, match=r"named\(\) missing .* 'x'; .* put @memoize above @classmethod"):
+        below.peek(1)
 
 
 def test_the_counters_are_those_of_the_function(scale):
@@ -110,8 +136,6 @@ def test_the_counters_are_those_of_the_function(scale):
 
 def test_a_method_is_mapped_over_items(scale):
     assert scale(3).scale.map([1, 2, 3]) == [3, 6, 9]
-    assert scale.named.map(["a"]) == ["Scale a"]
-    assert scale.double.map([1, 2]) == [2, 4]
 
 
 def test_a_method_without_arguments_is_remembered_for_each_object(memo):

@@ -1,4 +1,4 @@
-"""numpy, scipy.sparse and torch: what an array holds counts, and not how it lies in memory."""
+"""numpy and scipy.sparse: what an array holds counts, and not how it lies in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse as sp
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -56,7 +55,7 @@ DIFFERENT: list[list[Any]] = [
     [np.float64(1.5), 1.5, np.float32(1.5), np.array(1.5), np.longdouble(1.5)],
     [np.str_("a"), "a", np.bytes_(b"a"), b"a", np.array("a"), np.array(["a"])],
     [np.bool_(True), True, np.array(True), np.uint8(1)],
-    [np.datetime64("2024-01-01"), np.datetime64("2024-01-01", "s"), np.datetime64("NaT"), np.timedelta64(1, "D")],
+    [np.datetime64("2024-01-01"), np.datetime64("2024-01-01", "s"), np.datetime64("NaT", "s"), np.timedelta64(1, "D")],
     [objects("a-b", "c"), objects("a", "b-c"), objects("ab", "c"), np.array(["a-b", "c"]), np.array(["a", "b-c"])],
     [objects(1, 2), objects(1.0, 2), objects(True, 2), objects("1", 2), np.array([1, 2]), objects([1], [2])],
     [objects(None, 1), objects(math.nan, 1), objects(0, 1), objects(np.int64(0), 1)],
@@ -98,19 +97,6 @@ DIFFERENT: list[list[Any]] = [
         sp.coo_array(np.eye(4)),
         sp.coo_array(2 * np.eye(4)),
     ],
-    [torch.zeros(2), torch.zeros(2, dtype=torch.float64), torch.zeros(2, dtype=torch.int32), torch.zeros(1, 2)],
-    [
-        torch.zeros(2),
-        torch.zeros(2, requires_grad=True),
-        torch.zeros(3),
-        torch.nn.Parameter(torch.zeros(2)),
-        np.zeros(2, "f4"),
-    ],
-    [torch.arange(4).reshape(2, 2), torch.arange(4).reshape(2, 2).T, torch.arange(4), torch.arange(1, 5)],
-    [torch.tensor([1 + 1j]), torch.tensor([1 + 1j]).conj(), torch.tensor([0.0]), torch.tensor([-0.0])],
-    [torch.zeros(0, 3), torch.zeros(3, 0), torch.zeros(0), torch.tensor(0.0)],
-    [torch.float32, torch.float64, torch.Size([2]), (2,), torch.device("cpu"), torch.device("cuda:0")],
-    [torch.arange(20_000), torch.arange(1, 20_001), torch.arange(20_000).flip(0)],
 ]
 
 
@@ -191,14 +177,6 @@ SAME: list[tuple[Any, Any]] = [
     (sp.coo_array(([1, 2], ([0, 0], [0, 0])), (2, 2)), sp.coo_array(([3, 0], ([0, 1], [0, 0])), (2, 2))),
     (sp.dok_array(np.eye(3)), sp.dok_array(sp.lil_array(np.eye(3)))),
     (sp.dia_array(np.eye(3)), sp.dia_array((np.array([[1.0, 1, 1], [0, 0, 0]]), [0, 1]), (3, 3))),
-    (torch.arange(4).reshape(2, 2).T, torch.arange(4).reshape(2, 2).T.contiguous()),
-    (torch.arange(8)[::2], torch.tensor([0, 2, 4, 6])),
-    (torch.arange(8)[2:4], torch.tensor([2, 3])),
-    (torch.tensor([1 - 1j]), torch.tensor([1 + 1j]).conj()),
-    (torch.tensor([math.nan, 1]), -torch.tensor([math.nan, -1])),
-    (torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.tensor([1.0, 1.0]))),
-    (torch.ones(2, dtype=torch.bfloat16), torch.tensor([1, 1]).to(torch.bfloat16)),
-    (torch.zeros(5).expand(3, 5), torch.zeros(3, 5)),
 ]
 
 
@@ -324,18 +302,6 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     assert python(program) == "0"
 
 
-def test_a_model_counts_with_its_weights():
-    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU())
-    before = fingerprint(model)
-
-    assert fingerprint(model) == before
-
-    with torch.no_grad():
-        model[0].weight[0, 0] += 1
-
-    assert fingerprint(model) != before
-
-
 def test_the_tables_have_enough_rows():
-    assert sum(len(row) * (len(row) - 1) // 2 for row in DIFFERENT) >= 150
-    assert len(SAME) >= 50
+    assert sum(len(row) * (len(row) - 1) // 2 for row in DIFFERENT) >= 120
+    assert len(SAME) >= 40

@@ -18,7 +18,6 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import scipy.sparse as sp
-import torch
 
 from raycache.core.fingerprint.values import describe
 
@@ -105,8 +104,6 @@ def clean(text: str) -> str:
         (pa.table({"a": [1, 2]}), "Table, 2 x 1"),
         (pa.array([1, 2]), "Int64Array of 2"),
         (sp.csr_array((3, 4)), "csr_array float64, shape (3, 4)"),
-        (torch.zeros(2, 3), "Tensor torch.float32, shape (2, 3)"),
-        (torch.float32, "dtype torch.float32"),
     ],
     ids=lambda each: each if isinstance(each, str) and len(each) < 61 else "",
 )

@@ -79,7 +79,7 @@ names = {"a", "b", "c", ("d", 1), None}
 print(fingerprint([Options(names, {name: [name] for name in names}), Color.RED | Color.BLUE, Pair(1, names)]).hex())
 """
 LIBRARIES = """
-import numpy, pandas, polars, pyarrow, scipy.sparse, torch
+import importlib.util, numpy, pandas, polars, pyarrow, scipy.sparse
 from raycache.core.fingerprint.values import fingerprint
 names = ["a", "b", None]
 objects = numpy.array(["a", {"x", "y", "z"}, None], dtype=object)
@@ -87,7 +87,11 @@ frame = pandas.DataFrame({"n": names, "c": pandas.Categorical(names), "i": [1.5,
 table = pyarrow.table({"n": names, "i": [1, None, 3]})
 series = [polars.Series(["x", "a"], dtype=polars.Categorical), polars.DataFrame({"n": names})]
 sparse = scipy.sparse.csr_array(numpy.eye(3))
-print(fingerprint([objects, frame, table, series, sparse, torch.arange(3), numpy.arange(100_000.0)]).hex())
+tensors = []
+if importlib.util.find_spec("torch"):
+    import torch
+    tensors = [torch.arange(3)]
+print(fingerprint([objects, frame, table, series, sparse, tensors, numpy.arange(100_000.0)]).hex())
 """
 NOTHING_LOADED = """
 import sys
