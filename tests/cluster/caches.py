@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import uuid
+from contextlib import ExitStack
 from typing import Any
 
 import ray
@@ -27,13 +28,12 @@ class Caches:
         return cache
 
     def end(self) -> None:
-        for cache in self.made:
-            try:
-                self._pool.let_go(cache.name)
-            finally:
+        with ExitStack() as ends:  # all of them, whatever fails
+            for cache in self.made:
                 if not cache.closed:
-                    check_books(cache)
-                    end(cache)
+                    ends.callback(end, cache)
+                    ends.callback(check_books, cache)
+                ends.callback(self._pool.let_go, cache.name)
 
 
 def check_books(cache: raycache.Cache) -> None:

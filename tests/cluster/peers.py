@@ -18,6 +18,7 @@ import raycache.connecting
 from raycache.core.fetch import Fetch
 
 PATIENCE_S = 60.0
+LET_GO_S = 20.0  # with it a test that fails stays within its own time
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,22 @@ def result(call: Any) -> Any:
     return ray.get(call, timeout=PATIENCE_S)
 
 
-def results(calls: list[Any]) -> list[Any]:
-    return list(ray.get(calls, timeout=PATIENCE_S))
+def results(calls: list[Any], patience_s: float = PATIENCE_S) -> list[Any]:
+    return list(ray.get(calls, timeout=patience_s))
+
+
+def let_go_of(cache: str, peers: list[Peer]) -> None:
+    """Has peers close what they have of a cache. In the place of those that do not come others: one test's fault stays
+    its own."""
+    calls = [peer.start(let_go, cache) for peer in peers]
+    if calls:
+        ray.wait(calls, num_returns=len(calls), timeout=LET_GO_S)
+    outcomes = [attempt(ray.get, call, timeout=0) for call in calls]
+    for place, outcome in enumerate(outcomes):
+        if outcome.error:
+            peers[place].end()
+            peers[place] = Peer(peers[place].node)
+    assert not any(outcome.error for outcome in outcomes), f"peers did not let go of {cache}: {outcomes}"
 
 
 class Peers:
@@ -117,16 +132,7 @@ class Peers:
         return self._peers[:number]
 
     def let_go(self, cache: str) -> None:
-        """Peers that do not are ended, and the next test has others in their place: one test's fault stays its own."""
-        calls = [peer.start(let_go, cache) for peer in self._peers]
-        if calls:
-            ray.wait(calls, num_returns=len(calls), timeout=PATIENCE_S)
-        outcomes = [attempt(ray.get, call, timeout=0) for call in calls]
-        for peer, outcome in zip(list(self._peers), outcomes, strict=True):
-            if outcome.error:
-                self._peers.remove(peer)
-                peer.end()
-        assert not any(outcome.error for outcome in outcomes), f"peers did not let go of {cache}: {outcomes}"
+        let_go_of(cache, self._peers)
 
     def end(self) -> None:
         for peer in self._peers:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import ray
 from peers import Peer, results
 from sources import Source
 from waiting import until
 
 import raycache
 
-DETECTION_S = 60.0  # what Ray may take to give a node up
+DETECTION_S = 60.0  # what Ray may take to give a node up, or to start a process again
+TURN_S = 20.0
 
 
 class Traffic:
-    """Peers that get all keys of a group in turn, and must see right values, until the block ends.
+    """Peers that get all keys of a group in turn, and must see right values, until the block ends, however it does.
 
-    Its end raises what any of them met, and none of them is still at it then, however the block ended.
+    Its end waits for all of them, and raises what any has met.
     """
 
     def __init__(self, peers: list[Peer], users: raycache.Group, keys: list[str], folder: Path) -> None:
@@ -32,8 +34,8 @@ class Traffic:
         right = {key: Source.value(key) for key in keys}
         number = 0
         while not over.exists():
-            assert {key: users.get(key) for key in keys} == right
-            assert users.get_many(keys) == right
+            for got in ({key: users.get(key) for key in keys}, users.get_many(keys)):
+                assert got == right, {key: got.get(key) for key in keys if got.get(key) != right[key]}
             number += 1
             turns.with_suffix(".new").write_text(str(number))
             turns.with_suffix(".new").rename(turns)
@@ -55,4 +57,5 @@ class Traffic:
 
     def __exit__(self, *_: object) -> None:
         self._over.touch()
-        results(self._calls)
+        ray.wait(self._calls, num_returns=len(self._calls), timeout=TURN_S)
+        results(self._calls, 1.0)

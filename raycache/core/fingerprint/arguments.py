@@ -117,14 +117,12 @@ class Arguments:
         return bound
 
     def _wrong(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> TypeError:
-        hint = ""
-        if self._positional[:1] == ("cls",) and not (args and isinstance(args[0], type)):
-            hint = (
-                "; if it is a class method, put @memoize above @classmethod, else map, peek, ... do not know the class"
-            )
         try:
             self._signature.bind(*args, **kwargs)
         except TypeError as error:
+            hint = ""
+            if self._positional[:1] == ("cls",) and not isinstance((*args, kwargs.get("cls"))[0], type):
+                hint = "; of a class method, map, peek, ... know the class if @memoize stands above @classmethod"
             return TypeError(f"{self._name}() {error}{hint}")
         return TypeError(f"{self._name}() cannot be called with these arguments")
 

@@ -78,26 +78,26 @@ class _GroupCache:
         self._served, self._limits, self._requests = served, limits, requests
 
     async def get(self, data: bytes, left_s: float | None) -> bytes:
-        within_s = self._limits.deadline_s(left_s)
-        group, key = await self._asked(data, within_s)
-        hit = await self._served.get(group, key, timeout_s=within_s)
+        group, key, left_s = await self._asked(data, left_s)
+        hit = await self._served.get(group, key, timeout_s=left_s)
         return bytes(messages.ResponseForGet(value=content(hit.value).body).SerializeToString())
 
     async def delete(self, data: bytes, left_s: float | None) -> bytes:
         """Whether the key was there."""
-        group, key = await self._asked(data, self._limits.deadline_s(left_s))
+        group, key, _ = await self._asked(data, left_s)
         return bytes(messages.ResponseForDelete(value=await self._served.remove(group, [key]) > 0).SerializeToString())
 
-    async def _asked(self, data: bytes, within_s: float) -> tuple[str, str]:
+    async def _asked(self, data: bytes, left_s: float | None) -> tuple[str, str, float | None]:
+        """Group, key, and what is left of the time."""
         try:
             request = messages.parsed(messages.Request, data)
         except ValueError as error:
             raise Refused(_Code.INTERNAL, str(error)) from None
         if not request.key:
             raise Refused(_Code.UNKNOWN, "key required")
-        await self._served.group(request.group, within_s)
+        left_s = await self._served.known(request.group, self._limits.deadline_s(left_s))
         self._requests.of_peers[request.group] += 1
-        return request.group, self._limits.check_key(request.key)
+        return request.group, self._limits.check_key(request.key), left_s
 
 
 def _answering(

@@ -78,12 +78,12 @@ class _Peer:
 
     async def _answer(self, request: Request) -> Response:
         group, key = self._path(request.scope)
-        within_s = self._limits.patience_s(request)
-        await self._served.group(group, within_s)  # before all else: who asks for a group that is none is told so
+        # Before all else of the request: whoever asks for a group that is none is told so.
+        left_s = await self._served.known(group, self._limits.patience_s(request))
         self._requests.of_peers[group] += 1
         self._limits.check_key(key)
         if request.method == "GET":
-            return _hit(await self._served.get(group, key, timeout_s=within_s))
+            return _hit(await self._served.get(group, key, timeout_s=left_s))
         if request.method == "PUT":
             await self._set(group, await self._limits.body(request))
         elif request.method == "DELETE":

@@ -31,7 +31,7 @@ class Limits:
     head_bytes: int = 64 << 10  # of a request's line and headers
     connections: int = 1024
     concurrency: int = 256  # requests that are being answered, over all connections of a protocol
-    timeout_s: float = 30.0  # a get waits no longer for a load, whatever deadline it names
+    timeout_s: float = 30.0  # a get or a question waits no longer, whatever deadline it names
     head_s: float = 10.0  # for the head of a request to arrive
     body_s: float = 30.0  # for its body, and for a client to take what it is sent
     idle_s: float = 60.0  # a connection that asks nothing more
@@ -56,7 +56,7 @@ class Limits:
         return right and scheme.lower() == "bearer"
 
     def deadline_s(self, asked_s: float | None) -> float:
-        """How long a get may wait, of which the client has asked for so much."""
+        """How long a get or a question may wait, of which the client has asked for so much."""
         return self.timeout_s if asked_s is None else min(asked_s, self.timeout_s)
 
     def patience_s(self, request: Request) -> float:

@@ -24,8 +24,8 @@ _ERRORS = {
     "414": "The key is too long.",
     "421": "No token is asked for, and Host is no name of the gateway.",
     "502": "The getter raised; the message is the exception's own.",
-    "503": "Too many requests at once, or no shard can be reached. Retry-After says when to come again.",
-    "504": "The value did not come in time, and its load goes on; or the cluster did not say in time what was asked.",
+    "503": "Too many requests at once, or the cluster does not answer in time. Retry-After says when to come again.",
+    "504": "The value did not come in time; its load goes on.",
 }
 
 
@@ -106,7 +106,7 @@ def _put() -> dict[str, Any]:
     return {
         "summary": "Put a value into the cache, not into its source",
         "operationId": "set",
-        "parameters": [_TYPE, _TTL],
+        "parameters": [_TYPE, _TTL, _TIMEOUT],
         "requestBody": {
             "required": True,
             "description": "JSON is the value that it says, text is text, everything else is bytes.",
@@ -120,7 +120,7 @@ def _delete() -> dict[str, Any]:
     return {
         "summary": "Remove a key from the whole cache",
         "operationId": "remove",
-        "parameters": [_TYPE],
+        "parameters": [_TYPE, _TIMEOUT],
         "responses": {
             "200": _answer("No get returns the old value.", _object(removed={"type": "integer"})),
             **_errors(400, 403, 404, 414),
@@ -148,7 +148,7 @@ def _look(summary: str, id: str, schema: dict[str, Any], *statuses: int) -> dict
         "get": {
             "summary": summary,
             "operationId": id,
-            "parameters": [_TIMEOUT] if 504 in statuses else [],
+            "parameters": [_TIMEOUT] if 400 in statuses else [],
             "responses": {"200": _answer(summary, schema), **_errors(*statuses)},
         }
     }
@@ -164,11 +164,11 @@ def document() -> dict[str, Any]:
         "info": {"title": "raycache", "version": __version__, "description": "The groups of a cache on Ray."},
         "paths": {
             "/v1/groups": _look(
-                "The names of the groups", "groups", _object(groups={"type": "array", "items": _TEXT}), 400, 504
+                "The names of the groups", "groups", _object(groups={"type": "array", "items": _TEXT}), 400
             ),
             "/v1/groups/{group}": {
                 "parameters": [_GROUP],
-                **_look("Counters of a group", "group", _object(name=_TEXT, stats=_COUNTERS), 400, 404, 504),
+                **_look("Counters of a group", "group", _object(name=_TEXT, stats=_COUNTERS), 400, 404),
             },
             "/v1/groups/{group}/keys/{key}": {
                 "parameters": [_GROUP, _KEY],
@@ -177,7 +177,7 @@ def document() -> dict[str, Any]:
                 "delete": _delete(),
             },
             "/v1/groups/{group}/get": {"parameters": [_GROUP], "post": _get_many()},
-            "/v1/stats": _look("Counters of all groups", "stats", _object(total=_COUNTERS, groups=by_group), 400, 504),
+            "/v1/stats": _look("Counters of all groups", "stats", _object(total=_COUNTERS, groups=by_group), 400),
             "/v1/page": _look("What the page at / shows: shards, groups, the hottest keys", "page", {"type": "object"}),
             "/healthz": _look("Whether a shard can be reached", "health", health),
         },

@@ -126,10 +126,12 @@ class Rest:
             value = value_of(await self._limits.body(request), request.headers.get("content-type", ""))
         except ValueError as error:
             raise BadRequest(f"the body is not what its Content-Type says: {error}") from None
+        await self._served.known(group, self._limits.patience_s(request))
         await self._served.set(group, key, value, ttl_s=ttl_s)
         return Response(status_code=204)
 
     async def _delete(self, request: Request, group: str, key: Key) -> Response:
+        await self._served.known(group, self._limits.patience_s(request))
         return _json({"removed": await self._served.remove(group, [key])})
 
     async def _get_many(self, request: Request, group: str) -> Response:
@@ -156,9 +158,8 @@ class Rest:
         ]
 
     async def _group_stats(self, request: Request, group: str) -> Response:
-        within_s = self._limits.patience_s(request)
-        await self._served.group(group, within_s)
-        stats = await self._served.stats(within_s)
+        left_s = await self._served.known(group, self._limits.patience_s(request))
+        stats = await self._served.stats(left_s)
         return _json({"name": group, "stats": stats.get(group, Stats()).as_dict()})
 
     # ---------------------------------------------------------------------------------------- all groups
@@ -169,7 +170,7 @@ class Rest:
         async def ask(request: Request) -> Response:
             try:
                 return await answer(request)
-            except (CacheUnavailable, LoadTimeout, InvalidOption) as error:
+            except (CacheUnavailable, InvalidOption) as error:
                 return self._error(error)
 
         return Reading(path, ask)

@@ -19,7 +19,7 @@ from raycache.core.lookup import Lookup, Reader
 from raycache.core.messages import ShardInfo
 from raycache.core.stats import Stats
 from raycache.edge.gateway.shared import Shared
-from raycache.errors import GroupConflict, InvalidOption, LoadTimeout, NotFound, UnknownGroup
+from raycache.errors import CacheUnavailable, GroupConflict, InvalidOption, NotFound, UnknownGroup
 from raycache.group import Group
 
 #: What stands for a group in `groups=`: its getter, or the options of `Cache.group`.
@@ -53,7 +53,7 @@ class Served:
         self.cache = cache
         self._fixed = groups is not None
         self._groups = {name: _registered(cache, name, given) for name, given in (groups or {}).items()}
-        self._open = Shared(cache.registry.open_all)
+        self._open = Shared(self._open_all)
         self._stats = Shared(cache.stats_by_group)
         self._shards = Shared(self._ask_shards)
         self._seen: tuple[float, list[ShardInfo] | None] = -math.inf, None  # when shards were last asked, and what came
@@ -64,28 +64,43 @@ class Served:
         """Of the groups that are known now, sorted."""
         return sorted(self._groups)
 
-    async def group(self, name: str, within_s: float | None = None) -> Group:
-        """A group that is served; raises UnknownGroup, and LoadTimeout if the directory does not tell it in time."""
-        if name not in self._groups:
-            await self.look(within_s)
+    async def known(self, name: str, timeout_s: float | None = None) -> float | None:
+        """Sees to it that a group is known, if it is served; what is left of the time.
+
+        Raises UnknownGroup, and CacheUnavailable if the directory does not say it in time.
+        """
+        if name in self._groups:
+            return timeout_s
+        began = time.monotonic()
+        await self.look(timeout_s)
         if name not in self._groups:
             raise UnknownGroup(f"no such group: {name}")
-        return self._groups[name]
+        return _left_s(timeout_s, began)
 
-    async def look(self, within_s: float | None = None) -> None:
+    async def look(self, timeout_s: float | None = None) -> None:
         """Asks the directory which groups there are; those who want to know at the same time ask once."""
         if not self._fixed:
-            self._groups = await _in_time(self._open.answer(), within_s, "which groups there are")
+            await _in_time(self._open.answer(), timeout_s, "which groups there are")
 
-    async def _with(self, name: str, use: Callable[[Group], Awaitable[T]], within_s: float | None = None) -> T:
-        """Does something with a group; once more if it was replaced since it was looked up."""
+    def _open_all(self) -> None:
+        """What comes too late for whoever asked is there for the next."""
+        self._groups = self.cache.registry.open_all()
+
+    async def _with(
+        self, name: str, use: Callable[[Group, float | None], Awaitable[T]], timeout_s: float | None = None
+    ) -> T:
+        """Does something with a group in the time that is left; once more if it was replaced since it was looked up."""
+        began = time.monotonic()
+        left_s = await self.known(name, timeout_s)
         try:
-            return await use(await self.group(name, within_s))
+            return await use(self._groups[name], left_s)
         except GroupConflict:
             if self._fixed:
                 raise
-        await self.look(within_s)
-        return await use(await self.group(name))
+        await self.look(_left_s(timeout_s, began))
+        if name not in self._groups:
+            raise UnknownGroup(f"no such group: {name}")
+        return await use(self._groups[name], _left_s(timeout_s, began))
 
     # ------------------------------------------------------------------------------------------------- gets
 
@@ -109,10 +124,10 @@ class Served:
         return hits
 
     async def _look_up(self, name: str, keys: Collection[Key], timeout_s: float | None) -> tuple[Lookup, Reader]:
-        async def look_up(group: Group) -> tuple[Lookup, Reader]:
+        async def look_up(group: Group, left_s: float | None) -> tuple[Lookup, Reader]:
             look = Lookup(group.reader, keys, traced=True)
             if not look.done:
-                await group.adrive(look.ask(timeout_s))
+                await group.adrive(look.ask(left_s))
             return look, group.reader
 
         return await self._with(name, look_up, timeout_s)
@@ -121,17 +136,17 @@ class Served:
 
     async def set(self, group: str, key: Key, value: Any, *, ttl_s: float | None = None) -> None:
         """As `Group.set`."""
-        await self._with(group, lambda group: group.aset(key, value, ttl=ttl_s))
+        await self._with(group, lambda group, _: group.aset(key, value, ttl=ttl_s))
 
     async def remove(self, group: str, keys: Collection[Key]) -> int:
         """Removes keys everywhere; how many were there."""
-        return await self._with(group, lambda group: group.aremove_many(keys))
+        return await self._with(group, lambda group, _: group.aremove_many(keys))
 
     # -------------------------------------------------------------------------------------------- questions
 
-    async def stats(self, within_s: float | None = None) -> dict[str, Stats]:
+    async def stats(self, timeout_s: float | None = None) -> dict[str, Stats]:
         """Counters of the groups that are served, by name."""
-        stats = await _in_time(self._stats.answer(), within_s, "what its groups have counted")
+        stats = await _in_time(self._stats.answer(), timeout_s, "what its groups have counted")
         return {name: each for name, each in stats.items() if not self._fixed or name in self._groups}
 
     async def shards(self) -> list[ShardInfo]:
@@ -158,12 +173,20 @@ class Served:
         return shards
 
 
-async def _in_time(answer: Awaitable[T], within_s: float | None, what: str) -> T:
-    """An answer of the cluster; raises LoadTimeout, as a get does whose time is over."""
+def _left_s(timeout_s: float | None, began: float) -> float | None:
+    return None if timeout_s is None else max(timeout_s - (time.monotonic() - began), 0.0)
+
+
+async def _in_time(answer: Awaitable[T], timeout_s: float | None, what: str) -> T:
+    """An answer of the cluster; raises CacheUnavailable if it does not come in time."""
+    asking = asyncio.ensure_future(answer)
     try:
-        return await asyncio.wait_for(answer, within_s)
-    except asyncio.TimeoutError:
-        raise LoadTimeout(f"the cluster did not say within {within_s:g} s {what}") from None
+        await asyncio.wait([asking], timeout=timeout_s)
+        if not asking.done():
+            raise CacheUnavailable(f"the cluster did not say within {timeout_s:g} s {what}")
+        return asking.result()
+    finally:
+        asking.cancel()
 
 
 def _hit(look: Lookup, full: bytes, value: Any, now: float) -> Hit:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from caches import Caches
 from cluster_ray import ClusterRay
-from peers import Peer, Peers
+from peers import Peer, Peers, let_go_of
 
 import raycache
 
@@ -38,8 +39,7 @@ def cache(request: pytest.FixtureRequest, everywhere: list[Peer], pool: Peers) -
     cache = caches(**getattr(request.module, "CACHE_OPTIONS", {}))
     spread(cache, everywhere)
     yield cache
-    let_go(cache, everywhere)
-    caches.end()
+    end(caches, everywhere)
 
 
 @pytest.fixture
@@ -47,9 +47,7 @@ def make_cache(everywhere: list[Peer], pool: Peers) -> Iterator[Callable[..., ra
     """Makes caches for one test, with a shard on the test's own node."""
     caches = Caches(pool)
     yield caches
-    for cache in caches.made:
-        let_go(cache, everywhere)
-    caches.end()
+    end(caches, everywhere)
 
 
 def spread(cache: raycache.Cache, everywhere: list[Peer]) -> None:
@@ -58,6 +56,8 @@ def spread(cache: raycache.Cache, everywhere: list[Peer]) -> None:
         peer.do(lambda: raycache.connect(name).name)
 
 
-def let_go(cache: raycache.Cache, everywhere: list[Peer]) -> None:
-    for peer in everywhere:
-        peer.let_go(cache.name)
+def end(caches: Caches, everywhere: list[Peer]) -> None:
+    with ExitStack() as ends:  # all of it, whatever fails
+        ends.callback(caches.end)
+        for cache in caches.made:
+            ends.callback(let_go_of, cache.name, everywhere)

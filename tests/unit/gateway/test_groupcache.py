@@ -40,10 +40,12 @@ class Shown:
 
     def __init__(self, given=b"", expires=None):
         self.given, self.expires = given, expires
-        self.done, self.timeouts = [], []
+        self.done, self.timeouts, self.lookups = [], [], []
 
-    async def group(self, name, within_s):
-        """All groups are served."""
+    async def known(self, name, timeout_s):
+        """All groups are served; to find that out takes half of the time."""
+        self.lookups.append(timeout_s)
+        return timeout_s / 2
 
     async def get(self, group, key, *, timeout_s=None):
         self.timeouts.append(timeout_s)
@@ -272,7 +274,8 @@ def test_a_get_waits_as_long_as_its_header_says_and_no_longer_than_the_gateway_d
     for headers in waits:
         ask(served, "GET", "g/k", limits=Limits(timeout_s=10), **headers)
 
-    assert served.timeouts == [10, 0.5, 10]
+    assert served.lookups == [10, 0.5, 10]
+    assert served.timeouts == [5, 0.25, 5]
     assert ask(served, "GET", "g/k", request_timeout="soon").status == 400
 
 

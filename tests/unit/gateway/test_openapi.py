@@ -31,7 +31,7 @@ def test_every_answer_is_one_that_the_document_tells_of(app, users, method, path
             case.path_parameters["group"] = "users"
         response = case.call()
         case.validate_response(response, excluded_checks=[positive_data_acceptance, not_a_server_error])
-        assert response.status_code in (*range(500), 504)  # whose time may be 0
+        assert response.status_code in (*range(500), 503, 504)  # whose time may be 0
 
     ask()
 

@@ -382,23 +382,62 @@ def test_a_time_that_is_none_is_400(users, ask, path, given):
     assert error(response) == (400, "InvalidOption")
 
 
-@pytest.mark.parametrize(("gateway_s", "client"), [(30.0, "10ms"), (0.01, "1h"), (0.01, None)])
-@pytest.mark.parametrize("path", ["groups", "stats", "groups/users", "groups/nobody", "groups/nobody/keys/a"])
-def test_nor_does_anybody_for_a_cluster_that_is_silent(cache, users, monkeypatch, gate, path, gateway_s, client):
-    """... as it is while a directory hangs. It is asked which groups there are, and what they have counted."""
-    silent = gate()
+@pytest.fixture
+def silent(cache, users, monkeypatch, gate):
+    """The gate, shut: until it is open nobody says which groups there are, and what they have counted."""
+    shut = gate()
+    open_all, stats = cache.registry.open_all, cache.stats_by_group
+    with monkeypatch.context() as patched:
+        patched.setattr(cache.registry, "open_all", lambda: shut.passing() or open_all())
+        patched.setattr(cache, "stats_by_group", lambda: shut.passing() or stats())
+        yield shut
+        shut.open()
+
+
+SILENT = [("GET", "groups"), ("GET", "stats"), ("GET", "groups/users"), ("GET", "groups/nobody/keys/a")]
+SILENT += [("PUT", "groups/nobody/keys/a"), ("DELETE", "groups/nobody/keys/a")]
+
+
+@pytest.mark.parametrize(("gateway_s", "client"), [(30.0, "10ms"), (0.01, "1h"), (0.01, None), (30.0, "0")])
+@pytest.mark.parametrize(("method", "path"), SILENT)
+def test_a_question_to_a_silent_cluster_is_given_up_in_time(cache, silent, method, path, gateway_s, client):
     headers = {} if client is None else {"request-timeout": client}
 
     async def ask():
-        with monkeypatch.context() as patched:
-            patched.setattr(cache.registry, "open_all", silent.passing)
-            patched.setattr(cache, "stats_by_group", silent.passing)
-            app = application(cache, limits=Limits(timeout_s=gateway_s))
-            response = await requested(app, "GET", f"/v1/{path}", headers=headers)
-        silent.open()
-        return response
+        app = application(cache, limits=Limits(timeout_s=gateway_s))
+        try:
+            return await requested(app, method, f"/v1/{path}", headers=headers)
+        finally:
+            silent.open()
 
-    assert error(asyncio.run(ask())) == (504, "LoadTimeout")
+    assert error(asyncio.run(ask())) == (503, "CacheUnavailable")
+
+
+def test_counters_of_a_known_group_are_given_up_in_time_too(cache, silent, monkeypatch):
+    async def ask():
+        app = application(cache)
+        monkeypatch.setattr(app.served, "_groups", {"users": cache.group("users")})
+        try:
+            return await requested(app, "GET", "/v1/groups/users", headers={"request-timeout": "10ms"})
+        finally:
+            silent.open()
+
+    assert error(asyncio.run(ask())) == (503, "CacheUnavailable")
+
+
+def test_an_answer_that_comes_too_late_for_one_client_is_there_for_the_next(cache, silent):
+    """... or no client of a slow directory would ever be answered."""
+
+    async def ask():
+        app = application(cache)
+        path, headers = "/v1/groups/users/keys/a", {"request-timeout": "10ms"}
+        first = await requested(app, "GET", path, headers=headers)
+        silent.open()
+        while not app.served.names():
+            await asyncio.sleep(0.001)
+        return first.status_code, (await requested(app, "GET", path)).status_code
+
+    assert asyncio.run(ask()) == (503, 200)
 
 
 # ----------------------------------------------------------------------------------------------------- questions

@@ -179,7 +179,7 @@ def test_a_group_that_was_replaced_is_the_new_one(cache, served, near):
 
 def test_changes_go_to_the_group_that_has_replaced_another(cache, served):
     async def change():
-        await served.group("users")
+        await served.known("users")
         cache.group("users", str.upper, replace=True)
         await served.set("users", "a", "put")
 

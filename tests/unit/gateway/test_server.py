@@ -17,7 +17,7 @@ import uvloop
 from raycache.edge.gateway import messages
 from raycache.edge.gateway import server as server_module
 from raycache.edge.gateway.app import Application, application
-from raycache.edge.gateway.connections import Connection
+from raycache.edge.gateway.connections import JOINED_BYTES, Connection
 from raycache.edge.gateway.limits import Limits
 from raycache.edge.gateway.served import Served
 from raycache.edge.gateway.server import Address, Server, Tls
@@ -233,7 +233,8 @@ def test_requests_do_not_queue_up_without_end_in_a_connection(cache, users, gett
 
 
 def test_the_head_of_an_answer_is_sent_with_its_body(cache, users, monkeypatch):
-    """... in one call of the kernel, and what has no body by itself."""
+    """... in one call of the kernel, and what has no body by itself; but before a large one."""
+    cache.group("large", lambda key: bytes(JOINED_BYTES + 1))
     told = []
 
     class Noting:
@@ -259,6 +260,9 @@ def test_the_head_of_an_answer_is_sent_with_its_body(cache, users, monkeypatch):
             await reader.readuntil(b"\r\n\r\n")
             writer.write(b"put")
             await reader.readuntil(b"\r\n\r\n")
+            writer.write(GET.replace(b"users", b"large"))
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(JOINED_BYTES + 1)
 
     run(cache, ask)
     first_and_last = [(data.partition(b"\r\n")[0], data.rpartition(b"\r\n")[2]) for data in told if data]
@@ -268,6 +272,8 @@ def test_the_head_of_an_answer_is_sent_with_its_body(cache, users, monkeypatch):
         (b"HTTP/1.1 200 OK", b""),
         (b"HTTP/1.1 100 Continue", b""),
         (b"HTTP/1.1 204 No Content", b""),
+        (b"HTTP/1.1 200 OK", b""),
+        (bytes(JOINED_BYTES + 1), bytes(JOINED_BYTES + 1)),
     ]
 
 

@@ -122,8 +122,11 @@ def test_members_below_classmethod_that_are_not_told_the_class_say_what_to_do(me
     below = types.MethodType(named, Model)
 
     assert below(1) == "Model 1"
-    with pytest.raises(TypeError, match=r"named\(\) missing .* 'x'; .* put @memoize above @classmethod"):
+    with pytest.raises(TypeError, match=r"named\(\) missing .* 'x'; .* if @memoize stands above @classmethod"):
         below.peek(1)
+    with pytest.raises(TypeError) as caught:
+        named(cls=Model)
+    assert "classmethod" not in str(caught.value)
 
 
 def test_the_counters_are_those_of_the_function(scale):
