@@ -37,6 +37,8 @@ def refuses(url: str) -> bool:
         httpx.get(f"{url}/healthz")
     except httpx.ConnectError:
         return True
+    except httpx.TransportError:  # the kernel had taken the connection when the gateway let go of its socket
+        return False
     return False
 
 
