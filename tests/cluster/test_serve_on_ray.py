@@ -38,7 +38,7 @@ def refuses(url: str) -> bool:
     except httpx.ConnectError:
         return True
     except httpx.TransportError:  # the kernel had taken the connection when the gateway let go of its socket
-        return False
+        pass
     return False
 
 

@@ -31,7 +31,8 @@ def test_every_answer_is_one_that_the_document_tells_of(app, users, method, path
             case.path_parameters["group"] = "users"
         response = case.call()
         case.validate_response(response, excluded_checks=[positive_data_acceptance, not_a_server_error])
-        assert response.status_code in (*range(500), 503, 504)  # whose time may be 0
+        late = (503, 504) if "Request-Timeout" in (case.headers or {}) else ()  # it may be 0
+        assert response.status_code in (*range(500), *late)
 
     ask()
 
