@@ -21,6 +21,9 @@ from raycache.errors import VersionMismatch
 
 NAMESPACE = "raycache"
 
+#: How long it may take to get what is there. Ray may have dropped it again, and then nobody would be told.
+READY_S = 1.0
+
 _READINGS = frozenset({Reading})
 _NO_RAY = Done(Failed("this process has left Ray (ray.shutdown)"))
 
@@ -70,7 +73,7 @@ class Peers:
         distinct = list(dict.fromkeys(refs))
         ray.wait(distinct, num_returns=len(distinct) if want.all else 1, timeout=want.timeout_s)
         ready, _ = ray.wait(distinct, num_returns=len(distinct), timeout=0)
-        came = {ref: self._get(ref) for ref in ready}
+        came = {ref: self._get(ref, READY_S) for ref in ready}
         return [came.get(ref) for ref in refs]
 
     def _read(self, want: Wait) -> list[Any]:
@@ -87,7 +90,7 @@ class Peers:
             futures=[future if isinstance(future, Done) else made.get(future, future) for future in want.futures]
         )
 
-    def _get(self, ref: Any, timeout_s: float | None = None) -> Any:
+    def _get(self, ref: Any, timeout_s: float | None) -> Any:
         try:
             return _plain(ray.get(ref, timeout=timeout_s))
         except ray.exceptions.GetTimeoutError:

@@ -64,6 +64,7 @@ from raycache.core.messages import (
     Set,
     ShardInfo,
     Standing,
+    StillLoading,
     group_of,
 )
 from raycache.core.notes import Notes
@@ -82,7 +83,7 @@ from raycache.errors import InvalidKey
 _log = logging.getLogger(__name__)
 
 #: Before the directory has answered this process, and after its end, it answers these alone.
-_WITHOUT_LIFE = (Bump, Count, Describe)
+_WITHOUT_LIFE = (Bump, Count, Describe, StillLoading)
 #: Without a lease it answers everything but these, which read what a lease protects, or confirm what only a lease can.
 _UNDER_LEASE = (Get, Set, Delete, Keys)
 _NO_RING = Ring(-1, {})
@@ -139,6 +140,7 @@ class Shard:
             Get: self._get,
             Filled: self._filled,
             Renew: self._renew,
+            StillLoading: self._still_loading,
             Set: self._set,
             Delete: self._delete,
             Bump: self._bump,
@@ -339,6 +341,10 @@ class Shard:
 
     def _renew(self, ask: Renew) -> Ack:
         return Ack(self._ring.epoch, sum(self._fills.renew(key, number) for key, number in ask.tokens))
+
+    def _still_loading(self, ask: StillLoading) -> list[bool]:
+        self._settle(self._flights.chunks_of(ask.keys))
+        return self._flights.still_loading(ask.keys)
 
     def _settle(self, chunks: list[Chunk]) -> None:
         """Stores what ended loads have brought, and gives their tasks to keys that wait."""

@@ -52,6 +52,7 @@ from raycache.core.messages import (
     Report,
     Scale,
     Set,
+    StillLoading,
     Suspect,
     Weigh,
     group_prefix,
@@ -261,6 +262,7 @@ _RULES: dict[type, Callable[[Any], str]] = {
         _is(ask.note, bytes, "the note"),
     ),
     Renew: lambda ask: _tokens(ask.tokens),
+    StillLoading: lambda ask: _names(ask.keys),
     Delete: lambda ask: _first(
         _group(ask.group) if ask.keys is None else _keys(ask.keys, ask.group),
         _ring(ask.ring),

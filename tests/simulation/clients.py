@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from kernel import Process
-from loads import CODEC, LEAST_WAY_S, MOST_WAY_S
+from kernel import Future, Process
+from loads import CODEC, LEAST_WAY_S, MOST_WAY_S, End
 from servers import Link
 
 from raycache.core.client import Client
 from raycache.core.members import Members
+from raycache.core.messages import Answers, InFlight
 from raycache.core.steps import Wait, drive
 from raycache.errors import CacheUnavailable, LoaderDied, LoadTimeout
 from raycache.group import Group
@@ -22,17 +23,33 @@ REPORT_S = 1.0
 
 
 class VirtualWaiter:
-    """Waits in virtual time."""
+    """Waits in virtual time. It may lose what there is to hear of the end of a load, until it is told of the load anew,
+    as a process of Ray may."""
 
     def __init__(self, simulation: Simulation) -> None:
-        self._kernel = simulation.kernel
+        self._simulation, self._kernel = simulation, simulation.kernel
+        self._lost: dict[End, bool] = {}
 
     def wait(self, want: Wait) -> list[Any]:
-        came = self._kernel.wait(want.futures, want.timeout_s, want.all)
+        futures = [Future() if self._loses(future) else future for future in want.futures]
+        came = self._kernel.wait(futures, want.timeout_s, want.all)
+        for answer in came:
+            for item in answer.items if isinstance(answer, Answers) else ():
+                if isinstance(item, InFlight):
+                    self._lost.pop(item.outcome, None)
+                    self._lost.pop(item.payload, None)
         if any(type(each) is dict for each in came):  # the end of a load
             self._kernel.sleep(self._kernel.rng.uniform(LEAST_WAY_S, MOST_WAY_S))
         self._kernel.step()
         return came
+
+    def _loses(self, future: Any) -> bool:
+        if not self._simulation.unheard or not isinstance(future, End):
+            return False
+        if future not in self._lost:
+            self._lost[future] = self._kernel.rng.random() < self._simulation.unheard
+            self._simulation.stats["ends of loads that are lost"] += self._lost[future]
+        return self._lost[future]
 
     def await_(self, want: Wait) -> Any:
         raise NotImplementedError

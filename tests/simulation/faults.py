@@ -16,8 +16,8 @@ KINDS = (
     *("cut", "slow", "lossy", "stop", "stop client", "kill", "kill client"),
     *("directory", "loader", "leave", "weigh", "node"),
 )
-#: Only when asked for: what the directory has saved is lost, too.
-RARE_KINDS = ("amnesia",)
+#: Only when asked for: what the directory has saved is lost, too; clients do not hear of the ends of loads.
+RARE_KINDS = ("amnesia", "unheard")
 
 
 class Chaos:
@@ -30,6 +30,7 @@ class Chaos:
         simulation.wire.slow = rng.choice((0.01, 0.05, 0.25)) if "slow" in self.kinds else 0.0
         simulation.wire.lossy = rng.choice((0.005, 0.03)) if "lossy" in self.kinds else 0.0
         simulation.loader_deaths = rng.choice((0.02, 0.2)) if "loader" in self.kinds else 0.0
+        simulation.unheard = rng.choice((0.1, 0.5)) if "unheard" in self.kinds else 0.0
         self._every_s = 1 / rng.choice((0.4, 1.0, 2.5))
         chance = rng.choice((0.0, 0.03, 0.1))  # of a pause at a step
         self._stops = rng.choice((0.0, 0.001, 0.004)) if chance else 0.0
@@ -43,7 +44,8 @@ class Chaos:
     def _heal(self) -> None:
         self._kernel.log("everything is HEALED")
         self._simulation.wire.heal()
-        self._simulation.loader_deaths = self._simulation.slow_loads = 0.0  # what a get may take is without a long load
+        self._simulation.loader_deaths = self._simulation.unheard = 0.0
+        self._simulation.slow_loads = 0.0  # what a get may take is without a long load
 
     def _at_step(self, process: Process) -> float:
         """Between two accesses of a process to what it shares with others."""

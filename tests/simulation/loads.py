@@ -20,6 +20,12 @@ CODEC = Codec()
 LEAST_WAY_S, MOST_WAY_S = 0.001, 0.03
 
 
+class End(Future):
+    """Of a load: who waits for it may never hear of it."""
+
+    __slots__ = ()
+
+
 class Held:
     """The future of a large value in the memory of a process: lost with that."""
 
@@ -42,7 +48,7 @@ class SimulatedLoad:
 
     def __init__(self, simulation: Simulation, owner: Process, keys: Sequence[bytes], deaths: float = 0.0) -> None:
         self._simulation, self._owner, self.keys = simulation, owner, keys
-        self.outcome, self.payload = Future(), Future()
+        self.outcome, self.payload = End(), End()
         self._known: Outcome | Failed | None = None
         self.landed: Any = None  # called when its owner knows of its end
         kernel, rng = simulation.kernel, simulation.kernel.rng

@@ -19,6 +19,7 @@ from simulation import Scenario
 from raycache.core.client import Client
 from raycache.core.directory import Directory
 from raycache.core.entry import NearEntry
+from raycache.core.fetch import Fetch
 from raycache.core.handover import Incoming
 from raycache.core.life import Life
 from raycache.core.lookup import Lookup, Reader
@@ -352,6 +353,18 @@ RULES: dict[str, Rule] = {
         "a shard that has no lease is asked again, only a silent one is fenced",
         (Change(Client, "_round", {" and self._clock() >= until else {}": " else {}"}),),
         "out_for_a_moment",
+        late=True,
+    ),
+    "still_loading": Rule(
+        "who waits for a load asks whether it goes on; when it does not, for the key again",
+        (
+            Change(
+                Fetch,
+                "_look_at",
+                {"elif not (loading[flight.shard].issuperset(flight.keys) or flight.over):": "elif False:"},
+            ),
+        ),
+        "the_end_of_a_load_is_not_heard_of",
         late=True,
     ),
     "surrender": Rule(

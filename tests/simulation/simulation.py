@@ -113,6 +113,7 @@ class Simulation:
         self.reads = scenario.reads or rng.choice((("get",), ("get",), ("get", "get", "get_many", "peek")))
         self.slow_loads, self.loader_deaths = 0.0 if scenario.calm else 0.1, 0.0
         self.load_s: float | None = None  # else by chance
+        self.unheard = 0.0  # how often a process never hears of the end of a load that it waits for
         self.page_reads = (0.0, 0.5, 1.0)[seed % 3]  # how often a client has a connection to a page server
         if scenario.scene:
             self.keys, self.nodes, self.heal = stage.KEYS, ("n0", "n1", "n2"), SCENE_S

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from clients import ClientProcess
-from kernel import Future, Violation
+from kernel import Violation
 from servers import ShardProcess
 from shared_memory import Watched
 from wire import Hold, ask
@@ -27,6 +27,16 @@ if TYPE_CHECKING:
 LOOK_S, MOST_WAIT_S = 0.02, 30.0
 #: Enough for each shard to own some in every ring.
 KEYS = tuple(f"k{number}" for number in range(60))
+
+
+class Operation:
+    """What a client has begun. Called, it waits for its end."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage, self.ended = stage, False
+
+    def __call__(self) -> None:
+        self._stage.until(lambda: self.ended)
 
 
 class Stage:
@@ -191,8 +201,7 @@ class Stage:
     def _full(self, key: str) -> bytes:
         return group_prefix(self._simulation.spec.id) + encode(key)
 
-    def begin_get(self, node: str, key: str) -> Callable[[], None]:
-        """What waits for its end."""
+    def begin_get(self, node: str, key: str) -> Operation:
         return self._begin(node, lambda client, name: client.read(name, "get", key))
 
     def remove_before_the_answer(self, node: str, key: str) -> None:
@@ -214,25 +223,29 @@ class Stage:
     def remove(self, node: str, key: str) -> None:
         self.begin("remove", node, key)()
 
-    def begin(self, kind: str, node: str, key: str) -> Callable[[], None]:
-        """The source changes, and the node's client removes or sets the key; what waits for its end."""
+    def begin(self, kind: str, node: str, key: str) -> Operation:
+        """The source changes, and the node's client removes or sets the key."""
         return self._begin(node, lambda client, name: client.change(name, kind, key))
 
-    def _begin(self, node: str, do: Callable[[ClientProcess, str], None]) -> Callable[[], None]:
-        client, ended = self.client(node), Future()
+    def _begin(self, node: str, do: Callable[[ClientProcess, str], None]) -> Operation:
+        client, operation = self.client(node), Operation(self)
         self._operations += 1
         name = f"{client.name}/{self._operations}"
 
         def run() -> None:
             do(client, name)
-            ended.set(True)
+            operation.ended = True
 
         client.thread(run)
-        return lambda: self.until(lambda: ended.done)
+        return operation
 
     def load_takes(self, seconds: float) -> None:
         """Loads that begin from now on read the source at once, and bring what they read so much later."""
         self._simulation.load_s = seconds
+
+    def lose_ends_of_loads(self) -> None:
+        """From now on no client hears of the end of a load that it was told of once."""
+        self._simulation.unheard = 1.0
 
     # ------------------------------------------------------------------------------------------------- time
 

@@ -67,6 +67,17 @@ def test_clients_that_die_leave_nothing_half_told(simulators: Executor) -> None:
     assert total.stats["operations finished by an owner"] > 0
 
 
+@pytest.mark.parametrize("kinds", [("unheard",), ("unheard", "loader", "kill", "slow")], ids=["alone", "among others"])
+def test_who_does_not_hear_of_the_end_of_a_load_has_its_value_all_the_same(
+    simulators: Executor, kinds: tuple[str, ...]
+) -> None:
+    """Also of large values, which come after it."""
+    total = run_seeds(simulators, range(100), Scenario(kinds=kinds))
+
+    assert not total.problems, f"seed {total.problems[0].seed}: {total.problems[0].problem}"
+    assert total.stats["ends of loads that are lost"] > 100
+
+
 @pytest.mark.parametrize("scene", SCENES)
 def test_a_scene_ends_well(simulators: Executor, scene: str) -> None:
     """With all rules."""

@@ -66,6 +66,7 @@ from raycache.core.messages.requests import (
     Renew,
     Report,
     Set,
+    StillLoading,
 )
 
 __all__ = [
@@ -130,6 +131,7 @@ __all__ = [
     "Set",
     "ShardInfo",
     "Standing",
+    "StillLoading",
     "Suspect",
     "Token",
     "View",

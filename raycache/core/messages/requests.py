@@ -65,6 +65,13 @@ class Renew:
 
 
 @dataclass(frozen=True, slots=True)
+class StillLoading:
+    """Of keys that the asker was told to wait for, which are still on their way? A bool for each."""
+
+    keys: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     """First round of an invalidation: flights are taken out of the table, entries go. No keys: all of the group."""
 

@@ -25,3 +25,11 @@ def out_for_a_moment(stage: Stage) -> None:
     stage.directory.start()
     removed()
     stage.promise("shards keep their lives", stage.ring.lives == lives)
+
+
+def the_end_of_a_load_is_not_heard_of(stage: Stage) -> None:
+    """Who waits for it asks whether it goes on, and then for the value."""
+    stage.start("n0", "n1")
+    stage.lose_ends_of_loads()
+    got = stage.begin_get("n1", stage.key("n0"))
+    stage.within(3.0, "a get of a value that is there", lambda: got.ended)

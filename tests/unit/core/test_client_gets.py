@@ -9,7 +9,7 @@ from shard_bench import full
 from raycache.core import record
 from raycache.core.client import Client
 from raycache.core.codec import Codec
-from raycache.core.fetch import NO_LEASE_S, Found, NotThere
+from raycache.core.fetch import LATE_S, LOOK_S, NO_LEASE_S, Found, NotThere
 from raycache.core.members import ANSWER_S
 from raycache.core.messages import (
     Ack,
@@ -26,6 +26,7 @@ from raycache.core.messages import (
     Moved,
     NoLease,
     NoSuchGroup,
+    StillLoading,
     Suspect,
 )
 from raycache.errors import LoadTimeout
@@ -208,6 +209,62 @@ def test_who_cannot_learn_the_newer_ring_takes_what_the_shard_has(network, get):
     assert get() == (Found, "shard_hits")
 
 
+# ---------------------------------------------------------------------------- the end of a load is not heard of
+
+
+def told(ask, goes_on):
+    """What a shard says of a load to whoever asks whether it goes on."""
+    assert ask.keys == (KEY,)
+    return [goes_on]
+
+
+def of_large(value):
+    return Large(record.stub(record.Header(record.NEVER, 0.0, 0.0, 2), 5), value)
+
+
+def test_while_a_load_goes_on_its_end_is_waited_for(network, get):
+    network.shards = {FIRST: lambda ask: loading() if type(ask) is Get else told(ask, network.elapsed_s < 50.0)}
+
+    with pytest.raises(LoadTimeout):
+        get(timeout_s=20.0)
+    assert (len(network.to(FIRST, kind=Get)), len(network.to(FIRST, kind=StillLoading))) == (1, 13)
+
+
+def test_when_its_shard_says_that_it_is_over_the_key_is_asked_for_again(network, get):
+    """As one that the asker was told to wait for: how the load ended will do."""
+    gets = [loading(), here()]
+    network.shards = {FIRST: lambda ask: gets.pop(0) if type(ask) is Get else told(ask, False)}
+
+    assert get() == (Found, "loads_started")
+    assert [ask.again for ask in network.to(FIRST, kind=Get)] == [False, True]
+    assert network.elapsed_s == pytest.approx(LOOK_S + LATE_S)
+
+
+@pytest.mark.parametrize("answer", [SILENT, Failed("dead"), NoLease("a")], ids=["silence", "failure", "no lease"])
+def test_a_shard_that_does_not_say_is_not_waited_for(network, get, members, answer):
+    network.shards = {FIRST: lambda ask: loading() if type(ask) is Get else answer, SECOND: script(here())}
+
+    assert get() == (Found, "loads_started")
+    assert members.suspected(FIRST)
+
+
+def test_a_large_value_may_be_long_on_its_way(network, get):
+    """Its shard is asked for it meanwhile, and says the same: nothing is loaded once more."""
+    network.shards = {FIRST: script(says(of_large(SILENT)))}
+
+    with pytest.raises(LoadTimeout):
+        get(timeout_s=20.0)
+    assert {ask.load for ask in network.to(FIRST, kind=Get)[1:]} == {False}
+
+
+def test_a_large_value_that_has_another_place_by_now_is_taken_from_there(network, get):
+    (blob,) = (Codec().encode(b"x" * 200_000),)
+    network.shards = {FIRST: script(says(of_large(SILENT)), says(of_large((blob,))))}
+
+    assert get() == (Found, "shard_hits")
+    assert network.elapsed_s == pytest.approx(LOOK_S)
+
+
 # --------------------------------------------------------------------------------------------- nobody answers
 
 
@@ -247,7 +304,7 @@ HANGS = {
     "moved": lambda ask: SILENT if ask.standin else Moved(2),
     "elsewhere, and silent there": says(Elsewhere((SECOND, THIRD))),
     "a load that does not end": loading(),
-    "a large value that does not come": says(Large(record.stub(record.Header(record.NEVER, 0.0, 0.0, 2), 5), SILENT)),
+    "a large value that does not come": says(of_large(SILENT)),
     "group not known, then silent": lambda ask: NoSuchGroup(1) if type(ask) is Get else SILENT,
 }
 

@@ -25,6 +25,7 @@ from raycache.core.messages import (
     Report,
     Set,
     Standing,
+    StillLoading,
     View,
 )
 from raycache.core.ring import Ring
@@ -232,6 +233,11 @@ def test_muted_it_does_nothing_but_end_near_entries(bench, ask, when):
 
     assert (answer == NoLease("here")) != isinstance(ask, Bump)
     assert bench.versions.slots[0] == slot + isinstance(ask, Bump)
+
+
+def test_muted_it_still_says_what_it_loads(bench):
+    """Whoever waits for that must not take it for one that is gone."""
+    assert bench.shard.handle(StillLoading((full("a"),))) == [False]
 
 
 def test_muted_it_still_describes_itself(bench):

@@ -7,7 +7,7 @@ from shard_bench import CAPACITY, full
 
 from raycache.core.codec import Blob
 from raycache.core.getters import BUDGET_S
-from raycache.core.messages import Failed, InFlight, Large, Missing
+from raycache.core.messages import Failed, InFlight, Large, Missing, StillLoading
 
 
 def test_a_cold_key_is_answered_with_the_future_of_its_load(bench):
@@ -52,6 +52,17 @@ def test_a_load_that_has_ended_is_settled_by_the_next_get_of_its_key(bench):
     bench.get("a")
     bench.loader.loads[0].bring("value")
 
+    assert bench.get("a") == ["value"]
+
+
+def test_a_shard_says_which_keys_it_is_still_loading(bench):
+    """Where the news of the end of one has not come it looks for itself."""
+    bench.define()
+    bench.get("a")
+    bench.get("b")
+    bench.loader.loads[0].bring("value")
+
+    assert bench.shard.handle(StillLoading((full("a"), full("b"), full("c")))) == [False, True, False]
     assert bench.get("a") == ["value"]
 
 

@@ -1,0 +1,68 @@
+"""A process may never hear from Ray of the end of a load. Who waits for it asks the shard, and has the value soon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import ray
+from peers import Outcome, Peers, attempt
+from sources import Source
+
+import raycache
+from raycache.core.fetch import Fetch
+from raycache.core.steps import Steps, Wait
+
+#: A load that is never heard of would be waited for until its load_timeout is over.
+SOON_S = 20.0
+LARGE = 1_000_000
+
+
+def get_unheard(group: raycache.Group, key: Any, waits: str) -> Outcome:
+    """A get in a process that loses what Ray has brought before it first waits so. Ray drops what it has brought when
+    the last reference goes, also where a thread has just got another one."""
+    original, lost = getattr(Fetch, waits), list[Any]()
+
+    def lose(fetch: Fetch, *args: Any) -> Steps[Any]:
+        yield Wait([], 0.0)  # what brought the references goes
+        refs = [args[-1]] if args else [flight.future.outcome for flight in fetch._flights]
+        core = ray._private.worker.global_worker.core_worker
+        for ref in refs if not lost else ():
+            lost.append(ref)
+            assert ray.wait([ref], timeout=60.0)[0]
+            core.remove_object_ref_reference(ref)
+            core.add_object_ref_reference(ref)
+            assert not ray.wait([ref], timeout=0.1)[0], "it is not lost: the test is wrong about Ray"
+        return (yield from original(fetch, *args))
+
+    with mock.patch.object(Fetch, waits, lose):
+        outcome = attempt(group.get, key)
+    assert lost, "there was nothing to lose"
+    return outcome
+
+
+def large(key: str) -> bytes:
+    return key.encode() * LARGE
+
+
+def test_a_value_comes_though_its_process_has_lost_the_end_of_its_load(
+    users: raycache.Group, source: Source, peers: Peers
+) -> None:
+    """It was loaded once."""
+    (peer,) = peers(1)
+    outcome = peer.do(get_unheard, users, "alice", "_await_flights")
+
+    assert (outcome.value, outcome.error) == (Source.value("alice"), None)
+    assert outcome.seconds < SOON_S
+    assert source.runs == {"'alice'": 1}
+
+
+def test_a_large_value_comes_though_its_process_has_lost_the_word_of_it(
+    register: Callable[..., raycache.Group], peers: Peers
+) -> None:
+    (peer,) = peers(1)
+    outcome = peer.do(get_unheard, register(large), "a", "_await_of")
+
+    assert (outcome.value, outcome.error) == (large("a"), None)
+    assert outcome.seconds < SOON_S
