@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import signal
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import ray
 from marks import Marks
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from waiting import until
 
 import raycache
 import raycache.connecting
@@ -66,6 +71,14 @@ def let_go(name: str) -> None:
 class PeerActor:
     """One process."""
 
+    def __init__(self) -> None:
+        self._stacks = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process lives
+        faulthandler.register(signal.SIGUSR1, self._stacks)
+
+    def about(self) -> tuple[int, Path]:
+        """Its pid, and the file where it writes its stacks at SIGUSR1."""
+        return os.getpid(), Path(f"/proc/{os.getpid()}/fd/{self._stacks.fileno()}")
+
     def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
 
@@ -78,6 +91,7 @@ class Peer:
         there = NodeAffinitySchedulingStrategy(node, soft=False)
         self.node = node
         self._actor = ray.remote(PeerActor).options(num_cpus=0, scheduling_strategy=there).remote()
+        self._about = self._actor.about.remote()
 
     def start(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Begins a call; `result` waits for it."""
@@ -92,7 +106,15 @@ class Peer:
 
     @property
     def pid(self) -> int:
-        return int(self.do(os.getpid))
+        pid: int = result(self._about)[0]
+        return pid
+
+    def stacks(self) -> str:
+        """Where its threads are, also while it hangs."""
+        pid, stacks = result(self._about)
+        os.kill(pid, signal.SIGUSR1)
+        until(lambda: "File" in stacks.read_text(), f"{pid} says where it is", 5.0)
+        return str(stacks.read_text())
 
     def end(self) -> None:
         ray.kill(self._actor)
@@ -114,11 +136,14 @@ def let_go_of(cache: str, peers: list[Peer]) -> None:
     if calls:
         ray.wait(calls, num_returns=len(calls), timeout=LET_GO_S)
     outcomes = [attempt(ray.get, call, timeout=0) for call in calls]
+    stacks = []
     for place, outcome in enumerate(outcomes):
         if outcome.error:
+            stacks.append(attempt(peers[place].stacks))
             peers[place].end()
             peers[place] = Peer(peers[place].node)
-    assert not any(outcome.error for outcome in outcomes), f"peers did not let go of {cache}: {outcomes}"
+    said = "\n".join(str(each.value or each) for each in stacks)
+    assert not stacks, f"peers did not let go of {cache}: {outcomes}\n{said}"
 
 
 class Peers:
