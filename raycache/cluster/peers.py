@@ -73,7 +73,8 @@ class Peers:
         distinct = list(dict.fromkeys(refs))
         ray.wait(distinct, num_returns=len(distinct) if want.all else 1, timeout=want.timeout_s)
         ready, _ = ray.wait(distinct, num_returns=len(distinct), timeout=0)
-        came = {ref: self._get(ref, READY_S) for ref in ready}
+        until = time.monotonic() + READY_S
+        came = {ref: self._get(ref, max(until - time.monotonic(), 0.0)) for ref in ready}
         return [came.get(ref) for ref in refs]
 
     def _read(self, want: Wait) -> list[Any]:

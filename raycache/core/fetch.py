@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -35,8 +34,8 @@ from raycache.core.messages import (
     Orphaned,
     Outcome,
     Raised,
+    Repeat,
     Served,
-    StillLoading,
     Suspect,
     Token,
 )
@@ -46,9 +45,8 @@ from raycache.errors import LoaderDied, LoadTimeout
 
 #: Times that a fetch follows a ring that has moved on, before it takes the shard that it has for a stand-in.
 MOST_MOVES = 5
-#: How often the shard whose load is waited for is asked whether that goes on, and how long its answer may take; and how
-#: long the end of a load that is over may still be on its way to here.
-LOOK_S, LATE_S = 1.5, 0.5
+#: How often the shard whose load is waited for is asked for word of that once more, and how long its answer may take.
+LOOK_S = 1.5
 #: How long a page server may take. One that takes longer is not read from for a while.
 READ_S = 0.5
 #: How long a shard without a lease is asked again, since it will have one soon; and the pause between.
@@ -77,9 +75,6 @@ class Claimed(NamedTuple):
     shard: str | None
     token: int
 
-
-#: In the place of a large value: the key is to be asked for again.
-_ELSEWHERE = Failed("it lies elsewhere")
 
 Result = Found | NotThere | Claimed | Filling | BaseException
 #: Whom to ask for which keys, and whether it is only a stand-in, as of `Members.target`.
@@ -113,7 +108,7 @@ class _Flight:
     until: float
     looked: float  # when that shard was last heard of
     keys: list[bytes]
-    over: bool = False  # the shard says so: what does not come by `until` is asked for again
+    over: bool = False  # so said the shard then
 
 
 class Fetch:
@@ -440,35 +435,36 @@ class Fetch:
             self._tiers.setdefault(key, "loads_joined")
 
     def _take_large(self, key: bytes, large: Large, now: float, shard: str) -> Steps[None]:
-        payload = yield from self._await_of(key, shard, large.value)
-        if isinstance(payload, Failed):  # if it is not elsewhere, the object store has lost it
-            (self._todo if payload is _ELSEWHERE else self._afresh).append(key)
+        payload = yield from self._await_of(shard, large.value)
+        if isinstance(payload, Failed):
+            self._afresh.append(key)  # the object store has lost it
             return
         self._tiers.setdefault(key, "shard_hits")
         head, blob = record.header(large.record), payload[0]
         self._results[key] = Found(blob.tag, blob.parts, self._began + head.expires - now, head.cost_s)
 
-    def _await_of(self, key: bytes, shard: str, future: Future) -> Steps[Any]:
-        """A large value of a shard's, for a key: Failed also where the shard hangs, or its node is lost.
-
-        A value may be long on its way. Meanwhile the shard is asked for the key: its answer brings the same future once
-        more, and with it what a transport may have lost. Where it is another one by now: `_ELSEWHERE`.
-        """
-        ask = Get(self._spec.id, (key,), self._members.ring.epoch, load=False, standin=True, again=True)
-        until = self._clock() + self._load_timeout_s
-        while self._clock() < until:
+    def _await_of(self, shard: str, future: Future) -> Steps[Any]:
+        """What a future of a shard brings: Failed also where the shard hangs, or its node is lost."""
+        while True:
             (result,) = yield Wait([future], self._at_most(LOOK_S))
             if result is not None:
                 return result
-            (answer,) = yield Wait([self._network.ask(shard, ask)], self._at_most(LOOK_S))
-            self._left_s()  # the caller's patience may have been the shorter one
-            if answer is None or isinstance(answer, Failed):
-                self._members.suspect(shard)
+            if shard not in (yield from self._repeated({shard: [future]})):
                 return Failed(f"{shard} does not answer", lost=True)
-            item = answer.items[0] if isinstance(answer, Answers) else None
-            if isinstance(item, Large) and item.value != future:
-                break
-        return _ELSEWHERE
+
+    def _repeated(self, futures: Mapping[str, list[Future]]) -> Steps[dict[str, tuple[Future, ...]]]:
+        """Which of these futures are no loads at work, by the word of their shards. With each comes once more what it
+        brings: a transport may have lost it. A shard that does not answer is suspect, and not among them."""
+        asked = [self._network.ask(shard, Repeat(tuple(some))) for shard, some in futures.items()]
+        answers = yield Wait(asked, self._at_most(LOOK_S))
+        self._left_s()  # the caller's patience may have been the shorter one
+        repeated = {}
+        for shard, answer in zip(futures, answers, strict=True):
+            if isinstance(answer, Repeat):
+                repeated[shard] = answer.futures
+            else:
+                self._members.suspect(shard)
+        return repeated
 
     def _await(self, future: Future, limit_s: float) -> Steps[Any]:
         """What the future brings, within the caller's time; None after this one."""
@@ -491,54 +487,36 @@ class Fetch:
                 # Looked at, too: a transport may complain of a failure that nobody looked at.
                 yield Wait([flight.future.payload], 1.0)
                 self._fail(flight, outcome)
-            elif now >= flight.until and flight.over:
-                self._todo += flight.keys
             elif now >= flight.until:
                 self._fail(flight, None)
             else:
                 self._flights.append(flight)
-        if silent := {flight.shard for flight in self._flights if now >= flight.looked + LOOK_S}:
-            yield from self._look_at(sorted(silent))
+        if silent := [flight for flight in self._flights if now >= flight.looked + LOOK_S]:
+            yield from self._look_at(silent)
 
-    def _look_at(self, shards: list[str]) -> Steps[None]:
-        """Whether these still run the loads that are waited for. With a shard that hangs, or whose node is lost, a load
-        ends without anybody's being told, and a transport may lose its word of the end of one."""
-        asked = [flight for flight in self._flights if flight.shard in shards]
-        loading = yield from self._still_loading(asked)
-        now = self._clock()
-        for flight in asked:
-            if flight.shard not in loading:
+    def _look_at(self, flights: list[_Flight]) -> Steps[None]:
+        """Has their shards say what has become of them: with a shard that hangs, or whose node is lost, a load ends
+        without anybody's being told, and a transport may lose its word. Keys of a shard that does not answer are asked
+        for elsewhere; those of a load that was over the last time, and of which nothing has come since, again."""
+        futures: dict[str, list[Future]] = {}
+        for flight in flights:
+            futures.setdefault(flight.shard, []).append(flight.future.outcome)
+        repeated = yield from self._repeated(futures)
+        for flight in flights:
+            if flight.over or flight.shard not in repeated:
                 self._flights.remove(flight)
                 self._todo += flight.keys
-            elif not (loading[flight.shard].issuperset(flight.keys) or flight.over):
-                flight.until, flight.over = min(flight.until, now + LATE_S), True
-            flight.looked = now
-
-    def _still_loading(self, flights: list[_Flight]) -> Steps[dict[str, set[bytes]]]:
-        """Which of their keys are on their way, by shard. One that does not answer is suspect, and not among them."""
-        keys: dict[str, list[bytes]] = {}
-        for flight in flights:
-            keys.setdefault(flight.shard, []).extend(flight.keys)
-        futures = [self._network.ask(shard, StillLoading(tuple(some))) for shard, some in keys.items()]
-        answers = yield Wait(futures, self._at_most(LOOK_S))
-        self._left_s()  # the caller's patience may have been the shorter one
-        loading = {}
-        for (shard, some), answer in zip(keys.items(), answers, strict=True):
-            if isinstance(answer, list):
-                loading[shard] = set(itertools.compress(some, answer))
             else:
-                self._members.suspect(shard)
-        return loading
+                flight.looked, flight.over = self._clock(), flight.future.outcome in repeated[flight.shard]
 
     def _land(self, flight: _Flight, outcome: Outcome) -> Steps[None]:
         payload: Any = None
         for key in flight.keys:
             # A load that only makes room may have an older value of the key: its flight was taken out by a removal.
             result = outcome.get(key) if flight.future.has_key else None
-            is_large = isinstance(result, Loaded) and isinstance(result.data, int)
-            if is_large and payload is None:
-                payload = yield from self._await_of(key, flight.shard, flight.future.payload)
-            if result is None or isinstance(result, Orphaned) or (is_large and isinstance(payload, Failed)):
+            if isinstance(result, Loaded) and isinstance(result.data, int) and payload is None:
+                payload = yield from self._await_of(flight.shard, flight.future.payload)
+            if result is None or isinstance(result, Orphaned) or isinstance(payload, Failed):
                 self._todo.append(key)
             else:
                 self._results[key] = self._loaded(result, payload)
@@ -552,18 +530,15 @@ class Fetch:
         for key in flight.keys:
             name = "" if calls is not None else f" for {core_keys.decode(key[PREFIX_BYTES:])!r}"
             if failed is None or failed.hung:
+                limit_s = self._spec.options.load_timeout_s if calls is None else calls.load_timeout_s
                 self._results[key] = LoadTimeout(
-                    f"{self._getter} took more than {self._load_timeout_s:g} s{name} and was ended; give "
+                    f"{self._getter} took more than {limit_s:g} s{name} and was ended; give "
                     f"{'the group' if calls is None else 'it'} a longer load_timeout= if that is how long it takes"
                 )
             else:
                 self._results[key] = LoaderDied(
                     f"the process that ran {self._getter}{name} died ({failed.reason}); the next get loads anew"
                 )
-
-    @property
-    def _load_timeout_s(self) -> float:
-        return self._spec.options.load_timeout_s if self._calls is None else self._calls.load_timeout_s
 
     @property
     def _getter(self) -> str:
@@ -611,9 +586,10 @@ class Fetch:
             # A batch is one call; what it is made of need not be told apart here.
             some = open_keys if calls is None or not spec.batch else open_keys[:1]
             work = [] if calls is None else [calls[key] for key in some]
-            result = yield from self._await(self._network.run(spec, some, work), self._load_timeout_s)
+            limit_s = spec.options.load_timeout_s if self._calls is None else self._calls.load_timeout_s
+            result = yield from self._await(self._network.run(spec, some, work), limit_s)
             if result is None:
-                raise LoadTimeout(f"{self._getter}, run in this process, took more than {self._load_timeout_s:g} s")
+                raise LoadTimeout(f"{self._getter}, run in this process, took more than {limit_s:g} s")
             if isinstance(result, Failed):
                 raise LoaderDied(f"{self._getter} did not end: {result.reason}")
             outcome, payload = result

@@ -12,7 +12,7 @@ out of the table (its key was removed) goes on, but what it brings is not stored
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
@@ -233,14 +233,6 @@ class Flights:
             return InFlight(load.outcome, load.payload, started, has_key=False, alone=False, left_s=ASK_AGAIN_S)
         left_s = max(chunk.deadline - now, 0.0)
         return InFlight(chunk.load.outcome, chunk.load.payload, started, True, len(chunk.flights) == 1, left_s)
-
-    def still_loading(self, keys: Sequence[bytes]) -> list[bool]:
-        """Which of these are on their way, be it in a flight that was taken out. Who asks will ask again for those that
-        are not: how a load ends is kept for them."""
-        flying = {flight.key for chunk in self.running for flight in chunk.flights}
-        for flight in filter(None, map(self._table.get, keys)):
-            flight.awaited = True
-        return [key in self._table or key in flying for key in keys]
 
     def chunks_of(self, keys: Iterable[bytes]) -> list[Chunk]:
         """The running chunks that these keys are in."""

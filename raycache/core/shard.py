@@ -60,11 +60,11 @@ from raycache.core.messages import (
     Outcome,
     Raised,
     Renew,
+    Repeat,
     Report,
     Set,
     ShardInfo,
     Standing,
-    StillLoading,
     group_of,
 )
 from raycache.core.notes import Notes
@@ -83,7 +83,7 @@ from raycache.errors import InvalidKey
 _log = logging.getLogger(__name__)
 
 #: Before the directory has answered this process, and after its end, it answers these alone.
-_WITHOUT_LIFE = (Bump, Count, Describe, StillLoading)
+_WITHOUT_LIFE = (Bump, Count, Describe, Repeat)
 #: Without a lease it answers everything but these, which read what a lease protects, or confirm what only a lease can.
 _UNDER_LEASE = (Get, Set, Delete, Keys)
 _NO_RING = Ring(-1, {})
@@ -140,7 +140,6 @@ class Shard:
             Get: self._get,
             Filled: self._filled,
             Renew: self._renew,
-            StillLoading: self._still_loading,
             Set: self._set,
             Delete: self._delete,
             Bump: self._bump,
@@ -152,6 +151,7 @@ class Shard:
             Learn: self._learn_message,
             Adopt: self._adopt,
             Explain: self._explain,
+            Repeat: self._repeat,
             Describe: self._describe,
             GetEndpoint: lambda _: self.endpoint,
         }
@@ -341,10 +341,6 @@ class Shard:
 
     def _renew(self, ask: Renew) -> Ack:
         return Ack(self._ring.epoch, sum(self._fills.renew(key, number) for key, number in ask.tokens))
-
-    def _still_loading(self, ask: StillLoading) -> list[bool]:
-        self._settle(self._flights.chunks_of(ask.keys))
-        return self._flights.still_loading(ask.keys)
 
     def _settle(self, chunks: list[Chunk]) -> None:
         """Stores what ended loads have brought, and gives their tasks to keys that wait."""
@@ -598,6 +594,10 @@ class Shard:
     def _copy(self, ask: Copy) -> Ack:
         same = ask.ticket == self.life.ticket  # else the versions are of other slots
         return Ack(self._ring.epoch, self._copies.keep(ask.copies) if same else 0)
+
+    def _repeat(self, ask: Repeat) -> Repeat:
+        at_work = [chunk.load.outcome for chunk in self._flights.running if chunk.load.result() is None]
+        return Repeat(tuple(future for future in ask.futures if future not in at_work))
 
     def _describe(self, _: Describe) -> ShardInfo:
         self.tick()

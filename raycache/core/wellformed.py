@@ -49,10 +49,10 @@ from raycache.core.messages import (
     Raised,
     Register,
     Renew,
+    Repeat,
     Report,
     Scale,
     Set,
-    StillLoading,
     Suspect,
     Weigh,
     group_prefix,
@@ -262,7 +262,6 @@ _RULES: dict[type, Callable[[Any], str]] = {
         _is(ask.note, bytes, "the note"),
     ),
     Renew: lambda ask: _tokens(ask.tokens),
-    StillLoading: lambda ask: _names(ask.keys),
     Delete: lambda ask: _first(
         _group(ask.group) if ask.keys is None else _keys(ask.keys, ask.group),
         _ring(ask.ring),
@@ -299,6 +298,7 @@ _RULES: dict[type, Callable[[Any], str]] = {
     Explain: lambda ask: _first(
         _names((ask.key,)), _is(ask.about, bytes, "what tells of it"), _is(ask.note, bytes, "the note")
     ),
+    Repeat: lambda ask: _is(ask.futures, tuple, "the futures"),
     Describe: _nothing,
     GetEndpoint: _nothing,
     GetView: _nothing,

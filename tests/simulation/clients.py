@@ -11,7 +11,7 @@ from servers import Link
 
 from raycache.core.client import Client
 from raycache.core.members import Members
-from raycache.core.messages import Answers, InFlight
+from raycache.core.messages import Answers, InFlight, Repeat
 from raycache.core.steps import Wait, drive
 from raycache.errors import CacheUnavailable, LoaderDied, LoadTimeout
 from raycache.group import Group
@@ -34,25 +34,31 @@ class VirtualWaiter:
         futures = [Future() if self._loses(future) else future for future in want.futures]
         came = self._kernel.wait(futures, want.timeout_s, want.all)
         for answer in came:
-            for item in answer.items if isinstance(answer, Answers) else ():
-                if isinstance(item, InFlight):
-                    self._lost.pop(item.outcome, None)
-                    self._lost.pop(item.payload, None)
+            for future in _brought(answer):
+                self._lost.pop(future, None)
         if any(type(each) is dict for each in came):  # the end of a load
             self._kernel.sleep(self._kernel.rng.uniform(LEAST_WAY_S, MOST_WAY_S))
         self._kernel.step()
         return came
 
     def _loses(self, future: Any) -> bool:
-        if not self._simulation.unheard or not isinstance(future, End):
-            return False
         if future not in self._lost:
+            if not self._simulation.unheard or not isinstance(future, End):
+                return False
             self._lost[future] = self._kernel.rng.random() < self._simulation.unheard
             self._simulation.stats["ends of loads that are lost"] += self._lost[future]
         return self._lost[future]
 
     def await_(self, want: Wait) -> Any:
         raise NotImplementedError
+
+
+def _brought(answer: Any) -> list[Any]:
+    """The futures in an answer of a shard's."""
+    if isinstance(answer, Repeat):
+        return list(answer.futures)
+    flights = [item for item in answer.items if isinstance(item, InFlight)] if isinstance(answer, Answers) else []
+    return [future for flight in flights for future in (flight.outcome, flight.payload)]
 
 
 class ClientProcess(Process):

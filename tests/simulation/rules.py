@@ -355,15 +355,9 @@ RULES: dict[str, Rule] = {
         "out_for_a_moment",
         late=True,
     ),
-    "still_loading": Rule(
-        "who waits for a load asks whether it goes on; when it does not, for the key again",
-        (
-            Change(
-                Fetch,
-                "_look_at",
-                {"elif not (loading[flight.shard].issuperset(flight.keys) or flight.over):": "elif False:"},
-            ),
-        ),
+    "asked_again": Rule(
+        "who does not hear of the end of a load, though its shard has repeated it, asks for the key again",
+        (Change(Fetch, "_look_at", {"if flight.over or ": "if "}),),
         "the_end_of_a_load_is_not_heard_of",
         late=True,
     ),

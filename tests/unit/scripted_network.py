@@ -14,6 +14,15 @@ from raycache.core.steps import Local, Steps, Wait, drive
 
 #: An answer that never comes.
 SILENT = object()
+
+
+class Later:
+    """A future that the test ends."""
+
+    def __init__(self) -> None:
+        self.value: Any = SILENT
+
+
 #: What waits longer than this would wait for ever.
 FOR_EVER_S = 120.0
 
@@ -73,12 +82,13 @@ class ScriptedNetwork:
 
     def wait(self, want: Wait) -> list[Any]:
         """Time passes until what is wanted has come, or its time is over."""
-        here = [future is not SILENT for future in want.futures]
+        futures = [future.value if isinstance(future, Later) else future for future in want.futures]
+        here = [future is not SILENT for future in futures]
         if not (all(here) if want.all or not here else any(here)) or not here:
             assert want.timeout_s is not None, "this would wait for ever"
             self.clock.advance(want.timeout_s)
             assert self.elapsed_s < FOR_EVER_S, "this goes on for ever"
-        return [None if future is SILENT else future for future in want.futures]
+        return [None if future is SILENT else future for future in futures]
 
     def drive(self, steps: Steps[Any]) -> Any:
         self.began = self.clock()

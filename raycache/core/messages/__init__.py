@@ -64,9 +64,9 @@ from raycache.core.messages.requests import (
     Learn,
     Moving,
     Renew,
+    Repeat,
     Report,
     Set,
-    StillLoading,
 )
 
 __all__ = [
@@ -125,13 +125,13 @@ __all__ = [
     "Refused",
     "Register",
     "Renew",
+    "Repeat",
     "Report",
     "Scale",
     "Served",
     "Set",
     "ShardInfo",
     "Standing",
-    "StillLoading",
     "Suspect",
     "Token",
     "View",

@@ -65,13 +65,6 @@ class Renew:
 
 
 @dataclass(frozen=True, slots=True)
-class StillLoading:
-    """Of keys that the asker was told to wait for, which are still on their way? A bool for each."""
-
-    keys: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Delete:
     """First round of an invalidation: flights are taken out of the table, entries go. No keys: all of the group."""
 
@@ -193,6 +186,14 @@ class Explain:
     key: bytes
     about: bytes  # of the definition, and of the arguments: what other calls are compared with
     note: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Futures of the shard's that the asker waits for; answered by another one, with those of them that are no loads at
+    work. With each comes once more what it brings: a transport may have lost it."""
+
+    futures: tuple[Future, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,10 +46,10 @@ from raycache.core.messages import (
     Place,
     Register,
     Renew,
+    Repeat,
     Report,
     Scale,
     Set,
-    StillLoading,
     Suspect,
     Weigh,
 )
@@ -168,7 +168,7 @@ TO_SHARD = [
     *(Copy(7, (COPIED._replace(record=each),)) for each in (None, "value", b"", b"short", SEALED[:19], STUB, NAN)),
     *(Copy(7, (COPIED._replace(version=version),)) for version in (-1, 1 << 64, None, 1.5)),
     *(Renew(tokens) for tokens in (None, 7, (A,), ((A, "one"),), (("a", 1),))),
-    *(StillLoading(keys) for keys in (None, 7, A, ("a",), (b"",))),
+    *(Repeat(futures) for futures in (None, 7, [])),
     *(Explain(key, b"", b"") for key in (b"", "a", None)),
     *(Explain(A, about, note) for about, note in ((7, b""), (b"", "text"))),
     Get(1, (A, A), 1, calls=(Call(b""),)),
@@ -357,7 +357,7 @@ ANYTHING = st.recursive(
     max_leaves=5,
 )
 KINDS = [type(message) for message in (GET, SET, DELETE, FILLED, ADOPT)]
-KINDS += [Bump, Count, Define, Keys, Learn, Renew, Report, StillLoading]
+KINDS += [Bump, Count, Define, Keys, Learn, Renew, Repeat, Report]
 
 
 @st.composite

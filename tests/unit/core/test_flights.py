@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hand_loader import HandLoader, absent, loaded
+from hand_loader import HandLoader, loaded
 
 from raycache.core.flights import CHUNK_KEYS, Flights
 from raycache.core.getters import BUDGET_S
@@ -271,32 +271,3 @@ def test_keys_of_one_task_share_one_future(flights):
 
     assert len({id(future) for future in futures}) == 1
     assert not futures[0].alone
-
-
-def test_keys_that_wait_and_keys_in_flight_are_still_loading_and_no_others(flights):
-    add(flights, *names(3))
-
-    assert flights.still_loading([b"0", b"2", b"other"]) == [True, True, False]
-
-
-def test_a_key_that_was_taken_out_is_still_loading_until_its_task_ends(flights, loader):
-    """Whoever waited for it has the value then."""
-    add(flights, b"a")
-    flights.take_out([b"a"])
-    during = flights.still_loading([b"a"])
-    end(flights, loader.loads[0], brought(b"a"))
-
-    assert (during, flights.still_loading([b"a"])) == ([True], [False])
-
-
-@pytest.mark.parametrize("outcome", [{b"a": absent()}, Failed("killed")], ids=["not there", "failed"])
-def test_how_a_load_ended_is_kept_for_those_who_asked_whether_it_goes_on(flights, loader, outcome):
-    """They will ask for the key again."""
-    for key in (b"a", b"b"):
-        add(flights, key)
-    flights.still_loading([b"a"])
-    for load in list(loader.loads):
-        end(flights, load, outcome if load.keys == [b"a"] else {b"b": absent()})
-
-    assert flights.ended(b"a").outcome is loader.loads[0].outcome
-    assert flights.ended(b"b") is None

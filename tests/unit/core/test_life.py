@@ -22,10 +22,10 @@ from raycache.core.messages import (
     Orphaned,
     Place,
     Renew,
+    Repeat,
     Report,
     Set,
     Standing,
-    StillLoading,
     View,
 )
 from raycache.core.ring import Ring
@@ -235,9 +235,16 @@ def test_muted_it_does_nothing_but_end_near_entries(bench, ask, when):
     assert bench.versions.slots[0] == slot + isinstance(ask, Bump)
 
 
-def test_muted_it_still_says_what_it_loads(bench):
+def test_muted_it_still_knows_what_it_loads(bench, clock):
     """Whoever waits for that must not take it for one that is gone."""
-    assert bench.shard.handle(StillLoading((full("a"),))) == [False]
+    bench.join()
+    bench.define()
+    outcome = bench.get("a")[0].outcome
+    bench.grant(COLD, ticket=8)
+    bench.shard.end()
+
+    assert bench.shard.handle(Get(1, (full("a"),), 1)) == NoLease("here")
+    assert bench.shard.handle(Repeat((outcome, "another"))) == Repeat(("another",))
 
 
 def test_muted_it_still_describes_itself(bench):

@@ -7,7 +7,7 @@ from shard_bench import CAPACITY, full
 
 from raycache.core.codec import Blob
 from raycache.core.getters import BUDGET_S
-from raycache.core.messages import Failed, InFlight, Large, Missing, StillLoading
+from raycache.core.messages import Failed, InFlight, Large, Missing, Repeat
 
 
 def test_a_cold_key_is_answered_with_the_future_of_its_load(bench):
@@ -55,15 +55,13 @@ def test_a_load_that_has_ended_is_settled_by_the_next_get_of_its_key(bench):
     assert bench.get("a") == ["value"]
 
 
-def test_a_shard_says_which_keys_it_is_still_loading(bench):
-    """Where the news of the end of one has not come it looks for itself."""
+def test_a_shard_repeats_the_futures_of_loads_that_are_over(bench):
+    """Also where the news of that has not come. Those of loads at work will bring something yet."""
     bench.define()
-    bench.get("a")
-    bench.get("b")
+    over, at_work = bench.get("a")[0].outcome, bench.get("b")[0].outcome
     bench.loader.loads[0].bring("value")
 
-    assert bench.shard.handle(StillLoading((full("a"), full("b"), full("c")))) == [False, True, False]
-    assert bench.get("a") == ["value"]
+    assert bench.shard.handle(Repeat((over, at_work, "of a large value"))) == Repeat((over, "of a large value"))
 
 
 def test_a_large_value_is_held_beside_the_pages(bench):
