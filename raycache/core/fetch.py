@@ -450,11 +450,12 @@ class Fetch:
             if result is not None:
                 return result
             if shard not in (yield from self._repeated({shard: [future]})):
-                return Failed(f"{shard} does not answer", lost=True)
+                return Failed(f"{shard} does not give it", lost=True)
 
     def _repeated(self, futures: Mapping[str, list[Future]]) -> Steps[dict[str, tuple[Future, ...]]]:
         """Which of these futures are no loads at work, by the word of their shards. With each comes once more what it
-        brings: a transport may have lost it. A shard that does not answer is suspect, and not among them."""
+        brings: a transport may have lost it. A shard that does not answer is not among them; one that fails may do so
+        for these futures alone, and is not suspect yet."""
         asked = [self._network.ask(shard, Repeat(tuple(some))) for shard, some in futures.items()]
         answers = yield Wait(asked, self._at_most(LOOK_S))
         self._left_s()  # the caller's patience may have been the shorter one
@@ -462,7 +463,7 @@ class Fetch:
         for shard, answer in zip(futures, answers, strict=True):
             if isinstance(answer, Repeat):
                 repeated[shard] = answer.futures
-            else:
+            elif answer is None:
                 self._members.suspect(shard)
         return repeated
 
@@ -497,7 +498,7 @@ class Fetch:
     def _look_at(self, flights: list[_Flight]) -> Steps[None]:
         """Has their shards say what has become of them: with a shard that hangs, or whose node is lost, a load ends
         without anybody's being told, and a transport may lose its word. Keys of a shard that does not answer are asked
-        for elsewhere; those of a load that was over the last time, and of which nothing has come since, again."""
+        for again, as are those of a load that was over the last time and of which nothing has come since."""
         futures: dict[str, list[Future]] = {}
         for flight in flights:
             futures.setdefault(flight.shard, []).append(flight.future.outcome)

@@ -12,6 +12,7 @@ from sources import Source
 
 import raycache
 from raycache.core.fetch import Fetch
+from raycache.core.messages import Get, Repeat
 from raycache.core.steps import Steps, Wait
 
 #: A load that is never heard of would be waited for until its load_timeout is over.
@@ -19,9 +20,9 @@ SOON_S = 20.0
 LARGE = 1_000_000
 
 
-def get_unheard(group: raycache.Group, key: Any, waits: str) -> Outcome:
-    """A get in a process that loses what Ray has brought before it first waits so. Ray drops what it has brought when
-    the last reference goes, also where a thread has just got another one."""
+def get_unheard(group: raycache.Group, keys: list[str], waits: str) -> Outcome:
+    """Gets, by calls, in a process that loses what Ray has brought before it first waits so. Ray drops that when the
+    last reference goes, also where a thread has just got another one."""
     original, lost = getattr(Fetch, waits), list[Any]()
 
     def lose(fetch: Fetch, *args: Any) -> Steps[Any]:
@@ -37,7 +38,7 @@ def get_unheard(group: raycache.Group, key: Any, waits: str) -> Outcome:
         return (yield from original(fetch, *args))
 
     with mock.patch.object(Fetch, waits, lose):
-        outcome = attempt(group.get, key)
+        outcome = attempt(group.get_many, keys)
     assert lost, "there was nothing to lose"
     return outcome
 
@@ -51,18 +52,33 @@ def test_a_value_comes_though_its_process_has_lost_the_end_of_its_load(
 ) -> None:
     """It was loaded once."""
     (peer,) = peers(1)
-    outcome = peer.do(get_unheard, users, "alice", "_await_flights")
+    outcome = peer.do(get_unheard, users, ["alice", "bob"], "_await_flights")
 
-    assert (outcome.value, outcome.error) == (Source.value("alice"), None)
+    assert (outcome.value, outcome.error) == ({key: Source.value(key) for key in ("alice", "bob")}, None)
     assert outcome.seconds < SOON_S
-    assert source.runs == {"'alice'": 1}
+    assert source.runs == {"'alice'": 1, "'bob'": 1}
 
 
 def test_a_large_value_comes_though_its_process_has_lost_the_word_of_it(
     register: Callable[..., raycache.Group], peers: Peers
 ) -> None:
     (peer,) = peers(1)
-    outcome = peer.do(get_unheard, register(large), "a", "_await_of")
+    outcome = peer.do(get_unheard, register(large), ["a", "b"], "_await_of")
 
-    assert (outcome.value, outcome.error) == (large("a"), None)
+    assert (outcome.value, outcome.error) == ({key: large(key) for key in "ab"}, None)
     assert outcome.seconds < SOON_S
+
+
+def test_a_shard_gives_references_back(users: raycache.Group) -> None:
+    """Though it has none of its own any more. What they bring comes with them."""
+    users.get_many(["alice", "bob"])
+    network, (shard,) = users.client.members.network, users.client.members.ring.members
+    ask = Get(users.reader.spec.id, tuple(map(users.reader.full, ["carol", "dave"])), users.client.members.ring.epoch)
+    (answer,) = network.wait(Wait([network.ask(shard, ask)], 60.0))
+    outcomes = [item.outcome for item in answer.items]
+    before = network.wait(Wait(outcomes, 60.0))
+    users.get_many(["carol", "dave"])
+    (again,) = network.wait(Wait([network.ask(shard, Repeat(tuple(outcomes)))], 60.0))
+
+    assert list(again.futures) == outcomes
+    assert network.wait(Wait(again.futures, 60.0)) == before

@@ -256,12 +256,21 @@ def test_a_key_of_which_nothing_comes_though_its_load_is_over_is_asked_for_again
     assert network.elapsed_s == pytest.approx(2 * LOOK_S)
 
 
-@pytest.mark.parametrize("answer", [SILENT, Failed("dead")], ids=["silence", "failure"])
-def test_a_shard_that_does_not_say_is_not_waited_for(network, get, members, answer):
-    network.shards = {FIRST: lambda ask: loading() if type(ask) is Get else answer, SECOND: script(here())}
+def test_a_shard_that_does_not_say_is_not_waited_for(network, get, members):
+    network.shards = {FIRST: lambda ask: loading() if type(ask) is Get else SILENT, SECOND: script(here())}
 
     assert get() == (Found, "loads_started")
     assert members.suspected(FIRST)
+
+
+@pytest.mark.parametrize("dead", [True, False])
+def test_a_shard_that_fails_is_asked_for_the_key_again(network, get, members, dead):
+    """Only the futures may be wrong."""
+    gets = [loading(), Failed("dead") if dead else here()]
+    network.shards = {FIRST: lambda ask: gets.pop(0) if type(ask) is Get else Failed("no"), SECOND: script(here())}
+
+    assert get() == (Found, "loads_started")
+    assert members.suspected(FIRST) == dead
 
 
 def test_a_large_value_may_be_long_on_its_way(network, get):
