@@ -47,6 +47,8 @@ from raycache.errors import LoaderDied, LoadTimeout
 MOST_MOVES = 5
 #: How often the shard whose load is waited for is asked for word of that once more, and how long its answer may take.
 LOOK_S = 1.5
+#: A large value that is on its way for longer is taken for lost: where its owner was stopped it would never come.
+MOST_WAY_S = 600.0
 #: How long a page server may take. One that takes longer is not read from for a while.
 READ_S = 0.5
 #: How long a shard without a lease is asked again, since it will have one soon; and the pause between.
@@ -75,6 +77,9 @@ class Claimed(NamedTuple):
     shard: str | None
     token: int
 
+
+#: In the place of a large value: the key is to be asked for again.
+_NOT_GIVEN = Failed("its shard does not give it", lost=True)
 
 Result = Found | NotThere | Claimed | Filling | BaseException
 #: Whom to ask for which keys, and whether it is only a stand-in, as of `Members.target`.
@@ -109,6 +114,11 @@ class _Flight:
     looked: float  # when that shard was last heard of
     keys: list[bytes]
     over: bool = False  # so said the shard then
+
+    @property
+    def due(self) -> float:
+        """When to ask the shard."""
+        return self.looked + LOOK_S if self.over else min(self.until, self.looked + LOOK_S)
 
 
 class Fetch:
@@ -437,25 +447,27 @@ class Fetch:
     def _take_large(self, key: bytes, large: Large, now: float, shard: str) -> Steps[None]:
         payload = yield from self._await_of(shard, large.value)
         if isinstance(payload, Failed):
-            self._afresh.append(key)  # the object store has lost it
+            (self._todo if payload is _NOT_GIVEN else self._afresh).append(key)  # or it is lost
             return
         self._tiers.setdefault(key, "shard_hits")
         head, blob = record.header(large.record), payload[0]
         self._results[key] = Found(blob.tag, blob.parts, self._began + head.expires - now, head.cost_s)
 
     def _await_of(self, shard: str, future: Future) -> Steps[Any]:
-        """What a future of a shard brings: Failed also where the shard hangs, or its node is lost."""
-        while True:
+        """What a future of a shard brings, which is a large value: Failed also where the shard hangs, or its node is
+        lost."""
+        until = self._clock() + MOST_WAY_S
+        while self._clock() < until:
             (result,) = yield Wait([future], self._at_most(LOOK_S))
             if result is not None:
                 return result
             if shard not in (yield from self._repeated({shard: [future]})):
-                return Failed(f"{shard} does not give it", lost=True)
+                return _NOT_GIVEN
+        return Failed(f"it did not come within {MOST_WAY_S:g} s", lost=True)
 
     def _repeated(self, futures: Mapping[str, list[Future]]) -> Steps[dict[str, tuple[Future, ...]]]:
-        """Which of these futures are no loads at work, by the word of their shards. With each comes once more what it
-        brings: a transport may have lost it. A shard that does not answer is not among them; one that fails may do so
-        for these futures alone, and is not suspect yet."""
+        """Which of these futures their shards have sent back. A shard that does not answer is not among them; one that
+        fails may do so for these futures alone, and is not suspect yet."""
         asked = [self._network.ask(shard, Repeat(tuple(some))) for shard, some in futures.items()]
         answers = yield Wait(asked, self._at_most(LOOK_S))
         self._left_s()  # the caller's patience may have been the shorter one
@@ -477,10 +489,9 @@ class Fetch:
     def _await_flights(self) -> Steps[None]:
         """Waits until one flight ends or is overdue. Keys that it did not bring are asked for again."""
         flights, self._flights, self._waited = self._flights, [], True
-        soonest = min(min(flight.until, flight.looked + LOOK_S) for flight in flights)
-        limit_s = self._at_most(max(soonest - self._clock(), 0.0))
+        limit_s = self._at_most(max(min(flight.due for flight in flights) - self._clock(), 0.0))
         outcomes = yield Wait([flight.future.outcome for flight in flights], limit_s, all=False)
-        now = self._clock()
+        now, silent = self._clock(), list[_Flight]()
         for flight, outcome in zip(flights, outcomes, strict=True):
             if isinstance(outcome, dict):
                 yield from self._land(flight, outcome)
@@ -488,27 +499,31 @@ class Fetch:
                 # Looked at, too: a transport may complain of a failure that nobody looked at.
                 yield Wait([flight.future.payload], 1.0)
                 self._fail(flight, outcome)
-            elif now >= flight.until:
-                self._fail(flight, None)
-            else:
+            elif now < flight.due:
                 self._flights.append(flight)
-        if silent := [flight for flight in self._flights if now >= flight.looked + LOOK_S]:
+            elif flight.over or not flight.future.has_key:
+                self._todo += flight.keys
+            else:
+                silent.append(flight)
+        if silent:
             yield from self._look_at(silent)
 
     def _look_at(self, flights: list[_Flight]) -> Steps[None]:
         """Has their shards say what has become of them: with a shard that hangs, or whose node is lost, a load ends
         without anybody's being told, and a transport may lose its word. Keys of a shard that does not answer are asked
-        for again, as are those of a load that was over the last time and of which nothing has come since."""
+        for again; so will be those of a load that is over, if nothing comes of it now."""
         futures: dict[str, list[Future]] = {}
         for flight in flights:
             futures.setdefault(flight.shard, []).append(flight.future.outcome)
-        repeated = yield from self._repeated(futures)
+        repeated, now = (yield from self._repeated(futures)), self._clock()
         for flight in flights:
-            if flight.over or flight.shard not in repeated:
-                self._flights.remove(flight)
+            flight.looked, flight.over = now, flight.future.outcome in repeated.get(flight.shard, ())
+            if flight.shard not in repeated:
                 self._todo += flight.keys
+            elif flight.over or now < flight.until:
+                self._flights.append(flight)
             else:
-                flight.looked, flight.over = self._clock(), flight.future.outcome in repeated[flight.shard]
+                self._fail(flight, None)
 
     def _land(self, flight: _Flight, outcome: Outcome) -> Steps[None]:
         payload: Any = None

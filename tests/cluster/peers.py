@@ -114,7 +114,7 @@ class Peer:
         pid, stacks = result(self._about)
         os.kill(pid, signal.SIGUSR1)
         until(lambda: "File" in stacks.read_text(), f"{pid} says where it is", 5.0)
-        return str(stacks.read_text())
+        return stacks.read_text()
 
     def end(self) -> None:
         ray.kill(self._actor)

@@ -357,7 +357,7 @@ RULES: dict[str, Rule] = {
     ),
     "asked_again": Rule(
         "who does not hear of the end of a load, though its shard has repeated it, asks for the key again",
-        (Change(Fetch, "_look_at", {"if flight.over or ": "if "}),),
+        (Change(Fetch, "_await_flights", {"elif flight.over or not": "elif not"}),),
         "the_end_of_a_load_is_not_heard_of",
         late=True,
     ),

@@ -190,8 +190,8 @@ class Explain:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """Futures of the shard's that the asker waits for; answered by another one, with those of them that are no loads at
-    work. With each comes once more what it brings: a transport may have lost it."""
+    """Futures of the shard's that the asker waits for; answered by another one, without those of loads at work. With
+    each comes once more what it brings: a transport may have lost it."""
 
     futures: tuple[Future, ...]
 

@@ -6,7 +6,7 @@ import pytest
 from scripted_network import SILENT, Later, ScriptedNetwork, script, view
 from shard_bench import full
 
-from raycache.core import record
+from raycache.core import fetch, record
 from raycache.core.client import Client
 from raycache.core.codec import Codec
 from raycache.core.fetch import LOOK_S, NO_LEASE_S, Found, NotThere
@@ -244,6 +244,35 @@ def test_what_a_shard_repeats_is_looked_at_once_more(network, get, value):
 
     assert (got, len(network.to(FIRST, kind=Get))) == (Found, 1)
     assert network.elapsed_s == pytest.approx(LOOK_S)
+
+
+def test_a_load_that_is_over_in_the_last_moment_is_no_timeout(network, get):
+    """Though nobody has heard of its end by then."""
+    later = Later()
+    flight = InFlight(later, SILENT, started=True, has_key=True, alone=True, left_s=1.0)
+    answer = repeats(later, LOADED)
+    network.shards = {FIRST: lambda ask: says(flight) if type(ask) is Get else answer(ask)}
+
+    assert get() == (Found, "loads_started")
+    assert network.elapsed_s == pytest.approx(1.0)
+
+
+def test_a_load_that_is_at_work_when_its_time_is_over_is_one(network, get):
+    flight = InFlight(SILENT, SILENT, started=True, has_key=True, alone=True, left_s=1.0)
+    network.shards = {FIRST: lambda ask: says(flight) if type(ask) is Get else Repeat(())}
+
+    assert get() == (LoadTimeout, "loads_started")
+    assert network.elapsed_s == pytest.approx(1.0)
+
+
+def test_a_large_value_that_never_comes_is_loaded_anew(network, get, monkeypatch):
+    """Its owner may have been stopped: to others it seems to live."""
+    monkeypatch.setattr(fetch, "MOST_WAY_S", 20.0)
+    gets = [says(of_large(SILENT)), here()]
+    network.shards = {FIRST: lambda ask: gets.pop(0) if type(ask) is Get else ask}
+
+    assert get() == (Found, "shard_hits")
+    assert [ask.fresh for ask in network.to(FIRST, kind=Get)] == [False, True]
 
 
 def test_a_key_of_which_nothing_comes_though_its_load_is_over_is_asked_for_again(network, get):
