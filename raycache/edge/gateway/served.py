@@ -73,9 +73,13 @@ class Served:
             return timeout_s
         began = time.monotonic()
         await self.look(timeout_s)
+        self._group(name)
+        return _left_s(timeout_s, began)
+
+    def _group(self, name: str) -> Group:
         if name not in self._groups:
             raise UnknownGroup(f"no such group: {name}")
-        return _left_s(timeout_s, began)
+        return self._groups[name]
 
     async def look(self, timeout_s: float | None = None) -> None:
         """Asks the directory which groups there are; those who want to know at the same time ask once."""
@@ -93,14 +97,12 @@ class Served:
         began = time.monotonic()
         left_s = await self.known(name, timeout_s)
         try:
-            return await use(self._groups[name], left_s)
+            return await use(self._group(name), left_s)
         except GroupConflict:
             if self._fixed:
                 raise
         await self.look(_left_s(timeout_s, began))
-        if name not in self._groups:
-            raise UnknownGroup(f"no such group: {name}")
-        return await use(self._groups[name], _left_s(timeout_s, began))
+        return await use(self._group(name), _left_s(timeout_s, began))
 
     # ------------------------------------------------------------------------------------------------- gets
 
