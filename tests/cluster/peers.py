@@ -28,13 +28,15 @@ LET_GO_S = 20.0  # with it a test that fails stays within its own time
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a call ended in another process: what it returned or raised, and how long it took."""
+    """How a call ended in another process: what it returned or raised, how long it took, and when it had begun by the
+    machine's clock."""
 
     value: Any = None
     error: type[BaseException] | None = None
     message: str = ""
     notes: str = ""
     seconds: float = 0.0
+    began: float = 0.0
 
 
 def attempt(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Outcome:
@@ -44,8 +46,8 @@ def attempt(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Outcome:
         value = function(*args, **kwargs)
     except Exception as error:
         notes = "\n".join(getattr(error, "__notes__", ()))
-        return Outcome(None, type(error), str(error), notes, time.monotonic() - began)
-    return Outcome(value, seconds=time.monotonic() - began)
+        return Outcome(None, type(error), str(error), notes, time.monotonic() - began, began)
+    return Outcome(value, seconds=time.monotonic() - began, began=began)
 
 
 def get_announced(group: raycache.Group, key: Any, arrivals: Marks, timeout: float | None = None) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -17,7 +18,7 @@ from raycache.core.steps import Steps, Wait
 
 #: A load that is never heard of would be waited for until its load_timeout is over.
 SOON_S = 20.0
-LARGE = 1_000_000
+LARGE = 50_000
 
 
 def get_unheard(group: raycache.Group, keys: list[str], waits: str) -> Outcome:
@@ -43,8 +44,11 @@ def get_unheard(group: raycache.Group, keys: list[str], waits: str) -> Outcome:
     return outcome
 
 
-def large(key: str) -> bytes:
-    return key.encode() * LARGE
+class Large(Source):
+    """A getter of large values."""
+
+    def __call__(self, key: str) -> bytes:
+        return self._value(key).encode() * LARGE
 
 
 def test_a_value_comes_though_its_process_has_lost_the_end_of_its_load(
@@ -60,13 +64,16 @@ def test_a_value_comes_though_its_process_has_lost_the_end_of_its_load(
 
 
 def test_a_large_value_comes_though_its_process_has_lost_the_word_of_it(
-    register: Callable[..., raycache.Group], peers: Peers
+    register: Callable[..., raycache.Group], peers: Peers, tmp_path: Path
 ) -> None:
+    """It was loaded once, too."""
+    getter = Large(tmp_path / "large")
     (peer,) = peers(1)
-    outcome = peer.do(get_unheard, register(large), ["a", "b"], "_await_of")
+    outcome = peer.do(get_unheard, register(getter, capacity="8 MiB"), ["a", "b"], "_await_of")
 
-    assert (outcome.value, outcome.error) == ({key: large(key) for key in "ab"}, None)
+    assert (outcome.value, outcome.error) == ({key: Source.value(key).encode() * LARGE for key in "ab"}, None)
     assert outcome.seconds < SOON_S
+    assert getter.runs == {"'a'": 1, "'b'": 1}
 
 
 def test_a_shard_gives_references_back(users: raycache.Group) -> None:

@@ -396,6 +396,37 @@ def test_of_cold_items_only_a_few_blocks_are_read_ahead(memo, where, gate):
     assert ahead <= mapping.WINDOW * mapping.FIRST_BLOCK
 
 
+def test_behind_a_slow_item_no_more_is_read_than_may_lie_in_memory(memo, gate, monkeypatch):
+    for name, value in {"FIRST_BLOCK": 1, "MOST_BLOCK": 1, "MOST_READ": 20}.items():
+        monkeypatch.setattr(mapping, name, value)
+    door = gate()
+    hold = Held(door)
+    read = threading.Semaphore(0)
+
+    @memo
+    def f(x):
+        if x == 0:
+            hold()
+        return x
+
+    def items():
+        for number in itertools.count():
+            read.release()
+            yield number
+
+    results = f.imap(items())
+    first = []
+    reader = threading.Thread(target=lambda: first.append(next(results)))
+    reader.start()
+    behind = all(read.acquire(timeout=30) for _ in range(20))
+    another = read.acquire(timeout=0.2)
+    door.open()
+    reader.join()
+    results.close()
+
+    assert (first, behind, another) == ([0], True, False)
+
+
 def test_nothing_is_read_before_somebody_asks(double):
     read = itertools.count()
     results = double.imap(read)
